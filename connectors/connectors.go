@@ -1,0 +1,120 @@
+// Package connectors says what a conversation backend must offer to be
+// bridged.
+//
+// A [Connector] dials; a [Session] is one live connection. Neither reconnects,
+// buffers or retries: that is the link's (bridge/link), once for all backends.
+// An error tells the link what to do next: [ErrRefused] means that the
+// credentials were not accepted, [ErrPermanent] that trying again cannot help,
+// and anything else that a new session may succeed.
+//
+// The package connectortest holds every implementation to this contract.
+package connectors
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/switchboard-dev/switchboard/proto/event"
+)
+
+// Connector opens sessions with one account of a backend. It is safe for
+// concurrent use.
+type Connector interface {
+	// Dial opens a session. It returns when the backend has accepted it, has
+	// refused it, or ctx is done; it bounds its own time, too. Errors never
+	// show a token.
+	Dial(ctx context.Context) (Session, error)
+	// Source is the account as a URI reference (the CloudEvents "source"),
+	// stable over restarts and without secrets.
+	Source() string
+}
+
+// Session is one live connection. One goroutine calls Receive; Send, Ping and
+// Close may be called from others at the same time.
+type Session interface {
+	// Receive waits for the next frame. A frame that cannot be read is a Frame
+	// with a Fault and not an error: the session goes on. After an error the
+	// session is over and every further call fails. When ctx ends, the session
+	// does.
+	Receive(ctx context.Context) (Frame, error)
+	// Send hands one action to the backend. ref goes along where the protocol
+	// has room for it, and may come back in Frame.ClientRef. That Send returns
+	// nil says that the action was written, not that it was done: a connection
+	// that is half open accepts writes.
+	Send(ctx context.Context, action event.Action, ref string) error
+	// Ping asks for a sign of life and returns when it came. It needs a
+	// Receive under way, and fails when ctx ends first.
+	Ping(ctx context.Context) error
+	// Close ends the session in good order where that is quickly done, and in
+	// any case. It is safe to call more than once.
+	Close() error
+}
+
+// Kind says what a frame is.
+type Kind int
+
+// The kinds of frames.
+const (
+	// Event is an event of the backend, of a known or an unknown type.
+	Event Kind = iota
+	// Pong answers a ping in the backend's own protocol.
+	Pong
+	// Complaint is an error that the backend reports; its text is in Text.
+	Complaint
+	// Unreadable is a frame that could not be read; Fault says why.
+	Unreadable
+)
+
+// Frame is one thing that the backend said. The fields after Kind are read off
+// the frame by a scan; those that a frame does not have are zero.
+type Frame struct {
+	Kind Kind
+	// Raw is the frame as it came.
+	Raw []byte
+	// Type is the event's type.
+	Type event.Type
+	// Data is the event's payload, byte for byte: mostly a part of Raw.
+	Data []byte
+	// Conversation is the id of the conversation that the event belongs to.
+	Conversation string
+	// Object is the id of what the event is about: the message's for
+	// message.*, the conversation's for conversation.*.
+	Object string
+	// Time is when it happened, by the backend's clock; zero when it does not
+	// say.
+	Time time.Time
+	// ClientRef is the ref of the action that caused the event, where the
+	// backend echoes it.
+	ClientRef string
+	// Text is what a Complaint says.
+	Text string
+	// Fault says why a frame is Unreadable.
+	Fault error
+	// Received is when it was read, by our clock.
+	Received time.Time
+}
+
+// What an error of a connector means to the link.
+var (
+	// ErrRefused: the credentials were not accepted. Read them anew, wait
+	// longer, and say so loudly.
+	ErrRefused = errors.New("refused by the backend")
+	// ErrPermanent: trying the same again cannot succeed.
+	ErrPermanent = errors.New("cannot succeed")
+)
+
+// Refused marks err as a refusal of the credentials.
+func Refused(err error) error { return policy{err, ErrRefused} }
+
+// Permanent marks err as one that trying again cannot mend.
+func Permanent(err error) error { return policy{err, ErrPermanent} }
+
+// policy is an error with what to do about it. Its text is the error's own.
+type policy struct {
+	err  error
+	mark error
+}
+
+func (p policy) Error() string   { return p.err.Error() }
+func (p policy) Unwrap() []error { return []error{p.err, p.mark} }

@@ -1,0 +1,281 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	pluginv1 "github.com/switchboard-dev/switchboard/proto/plugin/v1"
+
+	"github.com/switchboard-dev/switchboard/proto/event"
+)
+
+// feed takes events from their source to the plugin and settles their
+// outcomes. Everything in it but stats belongs to the goroutine in run.
+type feed struct {
+	name      string
+	plugin    string
+	source    Feed
+	ownEchoes bool
+	retries   []time.Duration
+	limits    Limits
+	log       *slog.Logger
+	stats     *FeedStats
+
+	// out takes deliveries to the line. It has room for the whole window, so
+	// sending to it never blocks.
+	out chan<- *pluginv1.Delivery
+	// base sets the ids of this feed's deliveries apart from other feeds'.
+	base uint64
+
+	outcomes chan *pluginv1.Outcome // from the line
+	due      chan *lane             // lanes whose wait is over; nil: the feed's pause
+
+	lanes  map[string]*lane
+	ready  []*lane           // lanes whose head may go
+	inside map[uint64]*lane  // by the id of the delivery under way
+	held   map[uint64]*entry // by sequence: everything taken and not settled
+	last   uint64            // the last delivery's number
+	paused time.Time         // nothing goes before then; zero: not paused
+}
+
+// lane is one conversation's queue. Its head is ready, inside the plugin, or
+// waiting for its next attempt; the others wait for the head.
+type lane struct {
+	key     string
+	queue   []*entry
+	attempt int
+}
+
+type entry struct {
+	delivery Delivery
+	event    event.Event
+}
+
+// holdEvery is how often the source hears that held events are worked on. It
+// must be well under the source's redelivery time.
+const holdEvery = 10 * time.Second
+
+// run feeds until ctx ends, which is at once, or drain is closed, which is when
+// the plugin has nothing of this feed in hand.
+func (f *feed) run(ctx context.Context, drain <-chan struct{}) error {
+	pulling, stop := context.WithCancel(ctx)
+	pulled, failed := make(chan Delivery), make(chan error, 1)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		failed <- f.pull(pulling, pulled)
+	}()
+	defer func() { stop(); <-done }()
+
+	hold := time.NewTicker(holdEvery)
+	defer hold.Stop()
+	for draining := false; ; {
+		if draining && len(f.inside) == 0 {
+			return nil
+		}
+		in := pulled
+		if draining || len(f.held) >= f.limits.Held {
+			in = nil
+		}
+		if !draining {
+			f.dispatch()
+		}
+		select {
+		case d := <-in:
+			f.take(d)
+		case out := <-f.outcomes:
+			f.settle(ctx, out)
+		case l := <-f.due:
+			f.wake(l)
+		case <-hold.C:
+			f.hold()
+		case <-drain:
+			draining, drain = true, nil
+		case err := <-failed:
+			return err
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// pull brings deliveries until ctx ends.
+func (f *feed) pull(ctx context.Context, to chan<- Delivery) error {
+	for {
+		d, err := f.source.Next(ctx)
+		if err != nil {
+			return fmt.Errorf("feed %s: %w", f.name, err)
+		}
+		select {
+		case to <- d:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (f *feed) take(d Delivery) {
+	if have := f.held[d.Sequence()]; have != nil {
+		have.delivery = d // it came again while we had it: this one is to be acknowledged
+		return
+	}
+	e := d.Event()
+	if e.By == f.plugin && !f.ownEchoes {
+		f.ack(d)
+		return
+	}
+	key := e.Account + "\x00" + e.Conversation
+	l := f.lanes[key]
+	if l == nil {
+		l = &lane{key: key}
+		f.lanes[key] = l
+	}
+	entry := &entry{d, e}
+	f.held[d.Sequence()] = entry
+	l.queue = append(l.queue, entry)
+	if len(l.queue) == 1 {
+		f.ready = append(f.ready, l)
+	}
+	f.stats.held.Store(int64(len(f.held)))
+}
+
+// dispatch sends the heads of ready lanes while the window has room.
+func (f *feed) dispatch() {
+	if !f.paused.IsZero() {
+		return
+	}
+	for len(f.ready) > 0 && len(f.inside) < f.limits.Window {
+		l := f.ready[0]
+		f.ready = f.ready[1:]
+		l.attempt++
+		f.last++
+		id := f.base | f.last
+		f.inside[id] = l
+		f.stats.delivered.Add(1)
+		f.out <- &pluginv1.Delivery{
+			Id: id, Feed: f.name, Attempt: uint32(l.attempt), Event: pluginv1.FromEvent(l.queue[0].event),
+		}
+	}
+}
+
+// settle takes an outcome of the plugin.
+func (f *feed) settle(ctx context.Context, out *pluginv1.Outcome) {
+	l := f.inside[out.GetDelivery()]
+	if l == nil {
+		f.log.Warn("outcome of a delivery that is not under way", "feed", f.name, "delivery", out.GetDelivery())
+		return
+	}
+	delete(f.inside, out.GetDelivery())
+	head := l.queue[0]
+	switch r := out.GetResult().(type) {
+	case *pluginv1.Outcome_Ack:
+		f.ack(head.delivery)
+		f.stats.acked.Add(1)
+		f.next(l)
+	case *pluginv1.Outcome_Retry:
+		wait, given := r.Retry.GetAfter().AsDuration(), r.Retry.GetAfter() != nil
+		f.retry(ctx, l, wait, given, r.Retry.GetReason())
+	case *pluginv1.Outcome_Pause:
+		f.pause(l, r.Pause.GetHold().AsDuration(), r.Pause.GetReason())
+	case *pluginv1.Outcome_Reject:
+		f.dead(ctx, l, r.Reject.GetReason())
+	default:
+		f.retry(ctx, l, 0, false, "the plugin gave an outcome without a result")
+	}
+}
+
+// retry waits for the head's next attempt, or gives it up after the last.
+func (f *feed) retry(ctx context.Context, l *lane, wait time.Duration, given bool, reason string) {
+	f.stats.failed(reason)
+	if l.attempt > len(f.retries) {
+		f.dead(ctx, l, reason)
+		return
+	}
+	if !given {
+		wait = f.retries[l.attempt-1]
+	}
+	f.log.Debug("event is tried again", "feed", f.name, "event", l.queue[0].event.ID,
+		"attempt", l.attempt, "after", wait, "reason", reason)
+	f.stats.retried.Add(1)
+	f.wait(l, wait)
+}
+
+// pause holds the whole feed. The attempt does not count: it is the receiver
+// that is at fault, not the event.
+func (f *feed) pause(l *lane, hold time.Duration, reason string) {
+	f.stats.failed(reason)
+	l.attempt--
+	f.ready = append([]*lane{l}, f.ready...)
+	if until := time.Now().Add(hold); until.After(f.paused) {
+		f.paused = until
+		f.stats.paused.Store(until.UnixMilli())
+		f.log.Warn("feed is paused by the plugin", "feed", f.name, "for", hold, "reason", reason)
+		f.wait(nil, hold)
+	}
+}
+
+// dead makes the head a dead letter. Where that fails it stays, and is tried
+// again: nothing is acknowledged that is not kept somewhere.
+func (f *feed) dead(ctx context.Context, l *lane, reason string) {
+	head := l.queue[0]
+	ctx, cancel := context.WithTimeout(ctx, deadTimeout)
+	defer cancel()
+	if err := head.delivery.Dead(ctx, reason, l.attempt); err != nil {
+		f.log.Error("dead letter could not be stored; the event is delivered again",
+			"feed", f.name, "event", head.event.ID, "error", err)
+		f.wait(l, deadTimeout)
+		return
+	}
+	f.log.Warn("event is a dead letter", "feed", f.name, "event", head.event.ID,
+		"attempts", l.attempt, "reason", reason)
+	f.stats.dead.Add(1)
+	f.stats.failed(reason)
+	f.next(l)
+}
+
+const deadTimeout = 5 * time.Second
+
+// wait makes the lane (nil: the whole feed) ready again after d. The timer
+// needs no owner: due has room for all that can be waiting.
+func (f *feed) wait(l *lane, d time.Duration) {
+	time.AfterFunc(d, func() { f.due <- l })
+}
+
+func (f *feed) wake(l *lane) {
+	switch {
+	case l != nil:
+		f.ready = append(f.ready, l)
+	case !time.Now().Before(f.paused):
+		f.paused = time.Time{}
+		f.stats.paused.Store(0)
+	}
+}
+
+// next takes the settled head off its lane.
+func (f *feed) next(l *lane) {
+	delete(f.held, l.queue[0].delivery.Sequence())
+	l.queue, l.attempt = l.queue[1:], 0
+	if len(l.queue) == 0 {
+		delete(f.lanes, l.key)
+	} else {
+		f.ready = append(f.ready, l)
+	}
+	f.stats.held.Store(int64(len(f.held)))
+}
+
+func (f *feed) ack(d Delivery) {
+	if err := d.Ack(); err != nil {
+		f.log.Debug("acknowledgement was not sent; the event comes again", "feed", f.name, "error", err)
+	}
+}
+
+func (f *feed) hold() {
+	for _, e := range f.held {
+		if err := e.delivery.Hold(); err != nil {
+			f.log.Debug("held events could not be told", "feed", f.name, "error", err)
+			return
+		}
+	}
+}

@@ -1,0 +1,164 @@
+// Package host runs plugins: it starts each in a process of its own, checks
+// what it declares against what the operator granted, feeds it events, carries
+// out its requests, and starts it again when it ends.
+//
+//	Feeds ──▶ feed: lanes by conversation, window, retries ──▶ line ══ gRPC ══▶ plugin
+//	Actions, Store ◀── grants ◀── line ◀═══════════════════════════════════════ plugin
+//
+// # What it promises
+//
+// Events of a feed come in order per conversation, at least once: the next of
+// a conversation is delivered when the one before has its outcome, through
+// retries and restarts. A conversation in retry holds up itself alone; a
+// paused feed holds up its plugin's other feeds not at all. What is out of
+// attempts is a dead letter before it is acknowledged.
+//
+// A plugin sees events of the accounts and types that it was granted, and may
+// take the actions that it was granted. One that crashes, hangs or floods
+// costs the others nothing: every plugin has its own process, goroutines,
+// window and bounds, and nothing here waits for one without a deadline.
+//
+// The host knows neither NATS nor the outbox: it is given [Feeds], [Actions]
+// and a [Store].
+package host
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/switchboard-dev/switchboard/proto/event"
+)
+
+// Spec is one plugin as the operator wants it.
+type Spec struct {
+	// Name is what it runs under; [a-z0-9-]+.
+	Name string
+	// Path is the executable, absolute; Args and Env are all that it gets.
+	Path string
+	Args []string
+	Env  []string
+	// SHA256 is what the executable must hash to at every start; nil: it is
+	// not checked.
+	SHA256 []byte
+	// Accounts, Events and Actions are what it was granted. Empty grants
+	// nothing.
+	Accounts []string
+	Events   []event.Pattern
+	Actions  []event.ActionType
+	// Config is the plugin's configuration, one JSON object.
+	Config []byte
+}
+
+// Feeds opens streams of events. It is safe for concurrent use.
+type Feeds interface {
+	// Open returns the durable feed of that plugin and name, from where it
+	// stood. One feed of a name is open at a time.
+	Open(ctx context.Context, spec FeedSpec) (Feed, error)
+	// Live calls fn for each typing event until stop is called. fn must not
+	// block.
+	Live(ctx context.Context, spec FeedSpec, fn func(event.Event)) (stop func(), err error)
+}
+
+// FeedSpec says which events a feed has.
+type FeedSpec struct {
+	Plugin, Feed string
+	Accounts     []string
+	Events       []event.Pattern
+}
+
+// Feed is an ordered stream of events, at least once.
+type Feed interface {
+	// Next waits for the next delivery.
+	Next(ctx context.Context) (Delivery, error)
+	// Close ends the feed; its position stays.
+	Close()
+}
+
+// Delivery is one event of a feed on its way. It comes again when it is
+// neither acknowledged nor held for a while.
+type Delivery interface {
+	Event() event.Event
+	// Sequence tells which event of the feed it is; it grows.
+	Sequence() uint64
+	// Ack says that the event is done.
+	Ack() error
+	// Hold says that it is still being worked on.
+	Hold() error
+	// Dead stores it as a dead letter, and then says that it is done.
+	Dead(ctx context.Context, reason string, attempts int) error
+}
+
+// Actions is the door of the outbox. It is safe for concurrent use.
+type Actions interface {
+	// Act returns when the action is accepted, on disk. An error that matches
+	// [event.ErrInvalidAction] is final.
+	Act(ctx context.Context, sender string, a event.Action) (duplicate bool, err error)
+}
+
+// Store keeps what plugins want to remember. It is safe for concurrent use.
+type Store interface {
+	// Get returns [ErrNotFound] where there is nothing.
+	Get(ctx context.Context, plugin, key string) ([]byte, error)
+	Put(ctx context.Context, plugin, key string, value []byte) error
+	Delete(ctx context.Context, plugin, key string) error
+}
+
+// ErrNotFound is what a [Store] returns for a key that it does not have.
+var ErrNotFound = errors.New("not found")
+
+// Parts are what the host needs of the rest of Switchboard.
+type Parts struct {
+	Feeds   Feeds
+	Actions Actions
+	Store   Store
+}
+
+// Limits bound what a plugin can hold up. A zero field is its default.
+type Limits struct {
+	// Window is how many events of one feed are inside the plugin at once;
+	// default 256.
+	Window int
+	// Held is how many events of one feed the host holds, waiting for their
+	// conversation's turn; default 4096. Beyond it no more are fetched.
+	Held int
+	// Retries are the waits of a feed that names none; default 1 s, 5 s, 30 s,
+	// 2 min, 10 min, 30 min, 1 h.
+	Retries []time.Duration
+	// Drain is how long a plugin has to finish what it has in hand; default
+	// 3 s.
+	Drain time.Duration
+	// Requests is how many requests of one plugin are worked on at once;
+	// default 64. Beyond it the plugin waits.
+	Requests int
+}
+
+func (l Limits) withDefaults() Limits {
+	if l.Window <= 0 {
+		l.Window = 256
+	}
+	if l.Held <= 0 {
+		l.Held = 4096
+	}
+	if len(l.Retries) == 0 {
+		l.Retries = []time.Duration{time.Second, 5 * time.Second, 30 * time.Second, 2 * time.Minute,
+			10 * time.Minute, 30 * time.Minute, time.Hour}
+	}
+	if l.Drain <= 0 {
+		l.Drain = 3 * time.Second
+	}
+	if l.Requests <= 0 {
+		l.Requests = 64
+	}
+	return l
+}
+
+// Options are what a [Host] is made of.
+type Options struct {
+	Parts  Parts
+	Limits Limits
+	// RuntimeDir is where the plugins' sockets are; 0700, a short path.
+	RuntimeDir string
+	Log        *slog.Logger
+}

@@ -1,0 +1,263 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/switchboard-dev/switchboard/proto/event"
+	pluginv1 "github.com/switchboard-dev/switchboard/proto/plugin/v1"
+)
+
+// line is one connection to a configured plugin: the stream both ways, the
+// feeds that write to it and the requests that come from it.
+type line struct {
+	spec   Spec
+	parts  Parts
+	limits Limits
+	log    *slog.Logger
+	feeds  []*feed
+
+	deliveries chan *pluginv1.Delivery
+	answers    chan *pluginv1.Answer
+	live       chan event.Event
+	stats      *Stats
+}
+
+// maxBatch bounds how many deliveries go in one message; 64 is where the gain
+// flattens.
+const maxBatch = 64
+
+// liveBuffer is how many typing events may wait for a slow plugin.
+const liveBuffer = 64
+
+// feedShift leaves 2^48 deliveries to each feed of a process.
+const feedShift = 48
+
+// Run describes, configures and serves one started plugin. It returns nil when
+// ctx has ended and the plugin has finished what it had in hand (or its time
+// for that is over), a [*Refusal] when the plugin or its configuration is not
+// acceptable, and any other error when the line broke.
+//
+// stats may be read by others meanwhile.
+func Run(ctx context.Context, client pluginv1.PluginClient, spec Spec, o Options, stats *Stats) error {
+	manifest, configured, err := Configure(ctx, client, spec)
+	if err != nil {
+		return err
+	}
+	stats.described(manifest)
+	l := &line{
+		spec: spec, parts: o.Parts, limits: o.Limits.withDefaults(), stats: stats,
+		log:     o.Log.With("plugin", spec.Name),
+		answers: make(chan *pluginv1.Answer), live: make(chan event.Event, liveBuffer),
+	}
+	return l.run(ctx, client, configured.GetFeeds())
+}
+
+func (l *line) run(ctx context.Context, client pluginv1.PluginClient, declared []*pluginv1.Feed) (err error) {
+	// The line outlives ctx by the time that the plugin has to finish.
+	lineCtx, cut := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cut(nil)
+	l.deliveries = make(chan *pluginv1.Delivery, len(declared)*l.limits.Window)
+	for i, d := range declared {
+		f, err := l.open(ctx, i, d)
+		if err != nil {
+			return err
+		}
+		defer f.source.Close()
+		l.feeds = append(l.feeds, f)
+	}
+	stopLive, err := l.openLive(ctx, declared)
+	if err != nil {
+		return err
+	}
+	defer stopLive()
+
+	stream, err := client.Connect(lineCtx)
+	if err != nil {
+		return fmt.Errorf("connect to plugin %s: %w", l.spec.Name, err)
+	}
+	l.stats.set(Running, "")
+
+	var working sync.WaitGroup
+	defer working.Wait()
+	defer cut(errLineOver)
+	drain, fed := make(chan struct{}), make(chan struct{})
+	var feeding sync.WaitGroup
+	for _, f := range l.feeds {
+		feeding.Go(func() {
+			if err := f.run(lineCtx, drain); err != nil {
+				cut(err)
+			}
+		})
+	}
+	working.Go(func() { feeding.Wait(); close(fed) })
+	working.Go(func() {
+		if err := l.receive(lineCtx, stream); err != nil {
+			cut(err)
+		}
+	})
+	working.Go(func() {
+		if err := l.send(lineCtx, stream, drain, fed); err != nil {
+			cut(err)
+		}
+	})
+
+	select {
+	case <-lineCtx.Done():
+		return context.Cause(lineCtx)
+	case <-ctx.Done():
+	}
+	close(drain)
+	select {
+	case <-fed:
+	case <-lineCtx.Done():
+	case <-time.After(l.limits.Drain):
+		l.log.Warn("plugin did not finish in time; what it has in hand comes again", "after", l.limits.Drain)
+	}
+	return nil
+}
+
+var errLineOver = errors.New("the line is over")
+
+// open opens one declared feed, within what was granted.
+func (l *line) open(ctx context.Context, index int, declared *pluginv1.Feed) (*feed, error) {
+	granted := event.Intersect(l.spec.Events, event.Patterns(declared.GetEvents()))
+	f := &feed{
+		name: declared.GetName(), plugin: l.spec.Name, ownEchoes: declared.GetOwnEchoes(),
+		retries: l.limits.Retries, limits: l.limits, log: l.log, stats: l.stats.feed(declared.GetName()),
+		out: l.deliveries, base: uint64(index) << feedShift,
+		outcomes: make(chan *pluginv1.Outcome, l.limits.Window),
+		due:      make(chan *lane, l.limits.Held+l.limits.Window+1),
+		lanes:    map[string]*lane{}, inside: map[uint64]*lane{}, held: map[uint64]*entry{},
+	}
+	if len(declared.GetRetries()) > 0 {
+		f.retries = nil
+		for _, d := range declared.GetRetries() {
+			f.retries = append(f.retries, d.AsDuration())
+		}
+	}
+	if len(granted) == 0 {
+		l.log.Warn("feed has no events: the plugin wants none of those that it was granted",
+			"feed", f.name, "wants", declared.GetEvents(), "granted", l.spec.Events)
+	}
+	source, err := l.parts.Feeds.Open(ctx, FeedSpec{l.spec.Name, f.name, l.spec.Accounts, granted})
+	if err != nil {
+		return nil, fmt.Errorf("open feed %s of plugin %s: %w", f.name, l.spec.Name, err)
+	}
+	f.source = source
+	return f, nil
+}
+
+// openLive subscribes to typing where any feed wants it.
+func (l *line) openLive(ctx context.Context, declared []*pluginv1.Feed) (stop func(), err error) {
+	var wanted []event.Pattern
+	for _, d := range declared {
+		wanted = append(wanted, event.Patterns(d.GetEvents())...)
+	}
+	typing := event.Intersect([]event.Pattern{event.Pattern(event.TypingStart), event.Pattern(event.TypingStop)},
+		event.Intersect(l.spec.Events, wanted))
+	if len(typing) == 0 {
+		return func() {}, nil
+	}
+	return l.parts.Feeds.Live(ctx, FeedSpec{l.spec.Name, "", l.spec.Accounts, typing}, func(e event.Event) {
+		select {
+		case l.live <- e:
+		default:
+			l.stats.LiveDropped.Add(1)
+		}
+	})
+}
+
+// send is the only writer of the stream.
+func (l *line) send(ctx context.Context, stream pluginv1.Plugin_ConnectClient, drain, fed <-chan struct{}) error {
+	for {
+		var msg *pluginv1.FromHost
+		select {
+		case d := <-l.deliveries:
+			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Deliveries{Deliveries: l.batch(d)}}
+		case a := <-l.answers:
+			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Answer{Answer: a}}
+		case e := <-l.live:
+			l.stats.Live.Add(1)
+			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Live{Live: &pluginv1.Live{Event: pluginv1.FromEvent(e)}}}
+		case <-drain:
+			drain = nil
+			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Drain{Drain: &pluginv1.Drain{}}}
+		case <-fed:
+			return stream.CloseSend()
+		case <-ctx.Done():
+			return nil
+		}
+		if err := stream.Send(msg); err != nil {
+			return fmt.Errorf("write to plugin %s: %w", l.spec.Name, err)
+		}
+	}
+}
+
+// batch takes what is ready beside the first; it waits for nothing.
+func (l *line) batch(first *pluginv1.Delivery) *pluginv1.Deliveries {
+	list := []*pluginv1.Delivery{first}
+	for len(list) < maxBatch {
+		select {
+		case d := <-l.deliveries:
+			list = append(list, d)
+			continue
+		default:
+		}
+		break
+	}
+	return &pluginv1.Deliveries{Deliveries: list}
+}
+
+// receive is the only reader of the stream.
+func (l *line) receive(ctx context.Context, stream pluginv1.Plugin_ConnectClient) error {
+	room := make(chan struct{}, l.limits.Requests)
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	for {
+		msg, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return fmt.Errorf("plugin %s ended the line", l.spec.Name)
+		}
+		if err != nil {
+			return fmt.Errorf("read from plugin %s: %w", l.spec.Name, err)
+		}
+		switch m := msg.GetMessage().(type) {
+		case *pluginv1.FromPlugin_Outcomes:
+			for _, out := range m.Outcomes.GetOutcomes() {
+				l.settle(ctx, out)
+			}
+		case *pluginv1.FromPlugin_Request:
+			select {
+			case room <- struct{}{}:
+			case <-ctx.Done():
+				return nil
+			}
+			asking.Go(func() {
+				defer func() { <-room }()
+				answer := l.answer(ctx, m.Request)
+				select {
+				case l.answers <- answer:
+				case <-ctx.Done():
+				}
+			})
+		}
+	}
+}
+
+func (l *line) settle(ctx context.Context, out *pluginv1.Outcome) {
+	index := out.GetDelivery() >> feedShift
+	if index >= uint64(len(l.feeds)) {
+		l.log.Warn("outcome of a delivery that never was", "delivery", out.GetDelivery())
+		return
+	}
+	select {
+	case l.feeds[index].outcomes <- out:
+	case <-ctx.Done():
+	}
+}

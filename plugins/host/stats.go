@@ -1,0 +1,167 @@
+package host
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	pluginv1 "github.com/switchboard-dev/switchboard/proto/plugin/v1"
+)
+
+// Stats are the counts of one plugin since the host began, over restarts of
+// the plugin. All of it is safe for concurrent use.
+type Stats struct {
+	// Accepted and Refused count its actions.
+	Accepted, Refused atomic.Uint64
+	// Live counts typing events passed on, LiveDropped those that it was too
+	// slow for.
+	Live, LiveDropped atomic.Uint64
+
+	mu       sync.Mutex
+	state    State
+	reason   string
+	since    time.Time
+	starts   int
+	pid      int
+	manifest *pluginv1.Manifest
+	feeds    map[string]*FeedStats
+	order    []string
+}
+
+// State is where a plugin stands.
+type State string
+
+// The states of a plugin.
+const (
+	// Starting: its process is started, described and configured.
+	Starting State = "starting"
+	// Running: it is connected and fed.
+	Running State = "running"
+	// Waiting: it ended, and is started again after a while.
+	Waiting State = "waiting"
+	// Refused: it or its configuration is not acceptable; it is not started
+	// again.
+	Refused State = "refused"
+	// Stopped: the host has stopped it.
+	Stopped State = "stopped"
+)
+
+// Status is a snapshot of a plugin.
+type Status struct {
+	Name  string `json:"name"`
+	State State  `json:"state"`
+	// Reason says why it is in that state; empty where there is nothing to say.
+	Reason string    `json:"reason,omitempty"`
+	Since  time.Time `json:"since"`
+	// PID is its process's; 0: it has none.
+	PID int `json:"pid,omitempty"`
+	// Restarts is how often it was started again.
+	Restarts int `json:"restarts"`
+	// Version is what its manifest says.
+	Version     string       `json:"version,omitempty"`
+	Feeds       []FeedStatus `json:"feeds"`
+	Accepted    uint64       `json:"actions_accepted"`
+	Refused     uint64       `json:"actions_refused"`
+	Live        uint64       `json:"live"`
+	LiveDropped uint64       `json:"live_dropped"`
+}
+
+// FeedStats are the counts of one feed.
+type FeedStats struct {
+	delivered, acked, retried, dead atomic.Uint64
+	held, paused                    atomic.Int64
+	reason                          atomic.Pointer[string]
+}
+
+// FeedStatus is a snapshot of a feed.
+type FeedStatus struct {
+	Name string `json:"name"`
+	// Delivered counts deliveries, repeated ones among them; Acked the events
+	// that the plugin is done with; Retried the further attempts; Dead the
+	// dead letters.
+	Delivered uint64 `json:"delivered"`
+	Acked     uint64 `json:"acked"`
+	Retried   uint64 `json:"retried"`
+	Dead      uint64 `json:"dead"`
+	// Held is how many events wait in the host or are inside the plugin.
+	Held int64 `json:"held"`
+	// PausedUntil is when a pause ends; nil: not paused.
+	PausedUntil *time.Time `json:"paused_until,omitempty"`
+	// LastError is the latest reason of a retry, a pause or a dead letter.
+	LastError string `json:"last_error,omitempty"`
+}
+
+func (f *FeedStats) failed(reason string) { f.reason.Store(&reason) }
+
+func (f *FeedStats) snapshot(name string) FeedStatus {
+	s := FeedStatus{
+		Name: name, Delivered: f.delivered.Load(), Acked: f.acked.Load(), Retried: f.retried.Load(),
+		Dead: f.dead.Load(), Held: f.held.Load(),
+	}
+	if ms := f.paused.Load(); ms > 0 {
+		until := time.UnixMilli(ms)
+		s.PausedUntil = &until
+	}
+	if r := f.reason.Load(); r != nil {
+		s.LastError = *r
+	}
+	return s
+}
+
+func (s *Stats) feed(name string) *FeedStats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.feeds == nil {
+		s.feeds = map[string]*FeedStats{}
+	}
+	f := s.feeds[name]
+	if f == nil {
+		f = &FeedStats{}
+		s.feeds[name] = f
+		s.order = append(s.order, name)
+	}
+	f.held.Store(0)
+	f.paused.Store(0)
+	return f
+}
+
+func (s *Stats) described(m *pluginv1.Manifest) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.manifest = m
+}
+
+func (s *Stats) set(state State, reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state, s.reason, s.since = state, reason, time.Now()
+	if state == Starting {
+		s.starts++
+	}
+	if state != Running {
+		s.pid = 0
+	}
+}
+
+func (s *Stats) started(pid int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pid = pid
+}
+
+// Snapshot is how the plugin of that name stands now. Its feeds are in the
+// order in which they were declared.
+func (s *Stats) Snapshot(name string) Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := Status{
+		Name: name, State: s.state, Reason: s.reason, Since: s.since, PID: s.pid,
+		Restarts: max(0, s.starts-1), Version: s.manifest.GetVersion(),
+		Accepted: s.Accepted.Load(), Refused: s.Refused.Load(),
+		Live: s.Live.Load(), LiveDropped: s.LiveDropped.Load(),
+	}
+	for _, feed := range s.order {
+		st.Feeds = append(st.Feeds, s.feeds[feed].snapshot(feed))
+	}
+	return st
+}
