@@ -1,0 +1,151 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/switchboard-dev/switchboard/bridge/bus"
+	"github.com/switchboard-dev/switchboard/bridge/link"
+	"github.com/switchboard-dev/switchboard/bridge/outbox"
+	"github.com/switchboard-dev/switchboard/connectors"
+)
+
+// Account is one account to bridge.
+type Account struct {
+	Name      string
+	Connector connectors.Connector
+	// Self says who the account writes as, where that is known.
+	Self outbox.Self
+	// Initial, Max and Attempts are the link's backoff, Heartbeat and
+	// HeartbeatTimeout its pings; see [link.Options].
+	Initial, Max                time.Duration
+	Attempts                    int
+	Heartbeat, HeartbeatTimeout time.Duration
+	// Debug logs every frame and every action, after Redact.
+	Debug bool
+	// Redact takes secrets out of a text; nil: there are none.
+	Redact func(string) string
+}
+
+// Options are what a bridge is made of.
+type Options struct {
+	Bus      *bus.Bus
+	Accounts []Account
+	Log      *slog.Logger
+}
+
+// Bridge carries the events and actions of its accounts. Its methods are safe
+// for concurrent use.
+type Bridge struct {
+	accounts []*account
+	door     *outbox.Door
+}
+
+type account struct {
+	name    string
+	link    *link.Link
+	outbox  *outbox.Outbox
+	inbound *inbound
+}
+
+// New returns a bridge. It does nothing before Run.
+func New(o Options) *Bridge {
+	b := &Bridge{}
+	outboxes := map[string]*outbox.Outbox{}
+	for _, a := range o.Accounts {
+		made := newAccount(a, o.Bus, o.Log.With("account", a.Name))
+		b.accounts = append(b.accounts, made)
+		outboxes[a.Name] = made.outbox
+	}
+	slices.SortFunc(b.accounts, func(x, y *account) int { return strings.Compare(x.name, y.name) })
+	b.door = outbox.NewDoor(o.Bus, outboxes, o.Log)
+	return b
+}
+
+func newAccount(a Account, b *bus.Bus, log *slog.Logger) *account {
+	source := a.Connector.Source()
+	in := &inbound{account: a.Name, source: source, bus: b, log: log}
+	connector := a.Connector
+	if a.Debug {
+		connector = &debugged{connector, log, a.Redact}
+	}
+	l := link.New(link.Options{
+		Connector: connector, Frame: in.frame, Initial: a.Initial, Max: a.Max, Attempts: a.Attempts,
+		Heartbeat: a.Heartbeat, HeartbeatTimeout: a.HeartbeatTimeout, Log: log,
+	})
+	out := outbox.New(outbox.Options{Account: a.Name, Source: source, Bus: b, Link: l, Self: a.Self, Log: log})
+	in.outbox = out
+	return &account{name: a.Name, link: l, outbox: out, inbound: in}
+}
+
+// Door is where actions come in.
+func (b *Bridge) Door() *outbox.Door { return b.door }
+
+// Run carries until ctx ends: then the door closes, the outboxes finish what
+// is under way, and the links end last. The error of a part ends the others.
+func (b *Bridge) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return ended(ctx, b.door.Run(ctx)) })
+	for _, a := range b.accounts {
+		group.Go(func() error { return ended(ctx, a.run(ctx)) })
+	}
+	return group.Wait()
+}
+
+// ended is the error of a part, unless it has one because it was told to end.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (a *account) run(ctx context.Context) error {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	linked, cut := context.WithCancelCause(context.WithoutCancel(ctx))
+	var linking sync.WaitGroup
+	linking.Go(func() {
+		if err := a.link.Run(linked); linked.Err() == nil {
+			fail(fmt.Errorf("link of account %s: %w", a.name, err))
+		}
+	})
+	err := a.outbox.Run(ctx)
+	cut(context.Cause(ctx))
+	linking.Wait()
+	return err
+}
+
+// Status is a snapshot of an account.
+type Status struct {
+	Account string        `json:"account"`
+	Link    link.Status   `json:"link"`
+	Inbound InboundStatus `json:"inbound"`
+	Outbox  outbox.Status `json:"outbox"`
+}
+
+// Status is how the accounts stand now, by name.
+func (b *Bridge) Status() []Status {
+	list := make([]Status, 0, len(b.accounts))
+	for _, a := range b.accounts {
+		list = append(list, Status{a.name, a.link.Status(), a.inbound.counts.status(), a.outbox.Status()})
+	}
+	return list
+}
+
+// Link is the link of an account; nil: there is none of that name.
+func (b *Bridge) Link(name string) *link.Link {
+	for _, a := range b.accounts {
+		if a.name == name {
+			return a.link
+		}
+	}
+	return nil
+}

@@ -1,0 +1,228 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/switchboard-dev/switchboard/proto/event"
+)
+
+// ActionRequest is an action that somebody sent over NATS, to be answered once.
+type ActionRequest struct {
+	// Action is what was asked for; nothing of it is checked.
+	Action event.Action
+	// Err says why the request is not even an action.
+	Err error
+
+	msg    *nats.Msg
+	stream string
+}
+
+// Answer is what a sender is told, in the shape of a JetStream acknowledgement,
+// so that any client's JetStream publish understands it.
+type Answer struct {
+	// Sequence is the action's place in the queue; 0 for typing.
+	Sequence uint64
+	// Duplicate: the same id was accepted before, and is done once.
+	Duplicate bool
+	// Err is why it was not accepted; Code goes with it, as in HTTP.
+	Err  error
+	Code int
+}
+
+// ServeActions calls fn for each action that is sent over NATS, one after the
+// other, until stop is called. fn must not block for long.
+func (b *Bus) ServeActions(fn func(*ActionRequest)) (stop func(), err error) {
+	sub, err := b.conn.Subscribe(b.subjects.action(), func(m *nats.Msg) {
+		r := &ActionRequest{msg: m, stream: b.streams.actions}
+		r.Action, r.Err = b.subjects.readAction(m)
+		fn(r)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listen to actions: %w", err)
+	}
+	return func() { _ = sub.Unsubscribe() }, nil // fails when the connection is closed, which is as good
+}
+
+func (s subjects) readAction(m *nats.Msg) (a event.Action, err error) {
+	if a.Account, a.Conversation, a.Type, err = s.parseAction(m.Subject); err != nil {
+		return a, err
+	}
+	a.ID, a.Body = m.Header.Get(nats.MsgIdHdr), m.Data
+	if a.At, err = timeHeader(m.Header, headerAt); err != nil {
+		return a, err
+	}
+	a.Expires, err = timeHeader(m.Header, headerExpires)
+	return a, err
+}
+
+func timeHeader(h nats.Header, name string) (time.Time, error) {
+	v := h.Get(name)
+	if v == "" {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.RFC3339Nano, v)
+	if err != nil {
+		return t, fmt.Errorf("header %s: %q is not a time as RFC 3339 has them, such as 2026-01-02T15:04:05Z", name, v)
+	}
+	return t, nil
+}
+
+// Answer tells the sender. A sender that did not ask for an answer gets none.
+func (r *ActionRequest) Answer(a Answer) error {
+	if r.msg.Reply == "" {
+		return nil
+	}
+	type apiError struct {
+		Code        int    `json:"code"`
+		Description string `json:"description"`
+	}
+	body := struct {
+		Error     *apiError `json:"error,omitempty"`
+		Stream    string    `json:"stream,omitempty"`
+		Sequence  uint64    `json:"seq,omitempty"`
+		Duplicate bool      `json:"duplicate,omitempty"`
+	}{Stream: r.stream, Sequence: a.Sequence, Duplicate: a.Duplicate}
+	if a.Err != nil {
+		body.Stream, body.Error = "", &apiError{a.Code, a.Err.Error()}
+	}
+	data, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("answer an action: %w", err)
+	}
+	return r.msg.Respond(data)
+}
+
+// Enqueue puts a checked action into its account's queue, in the order of the
+// calls. done is called once, by another goroutine, when the action is on disk
+// or was not accepted.
+func (b *Bus) Enqueue(sender string, a event.Action, done func(sequence uint64, duplicate bool, err error)) {
+	h := nats.Header{
+		nats.MsgIdHdr: {a.Account + "/" + sender + "/" + a.ID},
+		headerAccount: {a.Account}, headerSubject: {a.Conversation}, headerType: {string(a.Type)},
+		headerBy: {sender}, headerAction: {a.ID},
+	}
+	if !a.At.IsZero() {
+		h[headerAt] = []string{a.At.UTC().Format(time.RFC3339Nano)}
+	}
+	if !a.Expires.IsZero() {
+		h[headerExpires] = []string{a.Expires.UTC().Format(time.RFC3339Nano)}
+	}
+	ack, err := b.js.PublishMsgAsync(&nats.Msg{Subject: b.subjects.queue(a), Header: h, Data: a.Body})
+	if err != nil {
+		go done(0, false, fmt.Errorf("queue action: %w", err))
+		return
+	}
+	go func() {
+		select {
+		case a := <-ack.Ok():
+			done(a.Sequence, a.Duplicate, nil)
+		case err := <-ack.Err():
+			done(0, false, fmt.Errorf("queue action: %w", err))
+		}
+	}()
+}
+
+// Queue is the durable queue of one account's actions. One goroutine calls
+// Next.
+type Queue struct {
+	bus      *Bus
+	messages jetstream.MessagesContext
+}
+
+// Queued is one action in the queue. It comes again, also after a restart,
+// until it is done.
+type Queued struct {
+	Action event.Action
+	// Sender is whose it is.
+	Sender string
+	// Accepted is when it got into the queue.
+	Accepted time.Time
+	// Sequence is its place there; it tells one action from another.
+	Sequence uint64
+
+	bus *Bus
+	msg jetstream.Msg
+}
+
+// OpenQueue opens an account's queue at its oldest action that is not done.
+// At most held actions are out at once.
+func (b *Bus) OpenQueue(ctx context.Context, account string, held int) (*Queue, error) {
+	consumer, err := b.ensureConsumer(ctx, b.streams.actions, jetstream.ConsumerConfig{
+		Durable: "outbox_" + durable(account), FilterSubjects: []string{b.subjects.queued(account)},
+		AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait, MaxDeliver: -1, MaxAckPending: held,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open the queue of account %s: %w", account, err)
+	}
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(min(prefetch, held)),
+		jetstream.WithMessagesErrOnMissingHeartbeat(false))
+	if err != nil {
+		return nil, fmt.Errorf("pull from the queue of account %s: %w", account, err)
+	}
+	return &Queue{b, messages}, nil
+}
+
+// Next waits for the next action.
+func (q *Queue) Next(ctx context.Context) (*Queued, error) {
+	msg, err := q.messages.Next(jetstream.NextContext(ctx))
+	if err != nil {
+		return nil, err
+	}
+	h := msg.Headers()
+	queued := &Queued{
+		bus: q.bus, msg: msg, Sender: h.Get(headerBy),
+		Action: event.Action{
+			ID: h.Get(headerAction), Type: event.ActionType(h.Get(headerType)), Account: h.Get(headerAccount),
+			Conversation: h.Get(headerSubject), Body: msg.Data(),
+		},
+	}
+	if meta, err := msg.Metadata(); err == nil {
+		queued.Accepted, queued.Sequence = meta.Timestamp, meta.Sequence.Stream
+	}
+	// We wrote them: they parse.
+	queued.Action.At, _ = timeHeader(h, headerAt)
+	queued.Action.Expires, _ = timeHeader(h, headerExpires)
+	return queued, nil
+}
+
+// Close ends the consumer. What is not done stays in the queue.
+func (q *Queue) Close() { q.messages.Stop() }
+
+// Done takes the action out of the queue and returns when it is out.
+func (q *Queued) Done(ctx context.Context) error { return q.msg.DoubleAck(ctx) }
+
+// Hold says that the action is being worked on.
+func (q *Queued) Hold() error { return q.msg.InProgress() }
+
+// Bury stores the action as a dead letter of the outbox.
+func (q *Queued) Bury(ctx context.Context, reason string, attempts int) error {
+	return q.bus.bury(ctx, "outbox", q.Action.Account, q.Action.Conversation, q.msg.Headers(), q.msg.Data(), reason, attempts)
+}
+
+// WriteLedger writes what has become of an action, and returns when that is on disk.
+// There is one entry per action; it is kept for [KeyLife].
+func (b *Bus) WriteLedger(ctx context.Context, account, sender, id string, entry []byte) error {
+	if _, err := b.js.Publish(ctx, b.subjects.ledger(account, sender, id), entry); err != nil {
+		return fmt.Errorf("write the ledger: %w", err)
+	}
+	return nil
+}
+
+// ReadLedger returns the entry of an action, or nil when there is none.
+func (b *Bus) ReadLedger(ctx context.Context, account, sender, id string) ([]byte, error) {
+	msg, err := b.ledger.GetLastMsgForSubject(ctx, b.subjects.ledger(account, sender, id))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the ledger: %w", err)
+	}
+	return msg.Data, nil
+}

@@ -1,0 +1,199 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/switchboard-dev/switchboard/proto/event"
+)
+
+// ackWait is after how long a delivery comes again that is neither
+// acknowledged nor held.
+const ackWait = 30 * time.Second
+
+// prefetch is how many events a feed has ready.
+const prefetch = 500
+
+// FeedSpec says which events a feed has.
+type FeedSpec struct {
+	// Owner and Name make the durable consumer's name.
+	Owner, Name string
+	Accounts    []string
+	Events      []event.Pattern
+	// Held is how many deliveries may be out at once.
+	Held int
+}
+
+// Feed is a durable consumer of events. One goroutine calls Next.
+type Feed struct {
+	bus      *Bus
+	owner    string
+	messages jetstream.MessagesContext // nil: it has no events
+}
+
+// Delivery is one event of a feed.
+type Delivery struct {
+	feed *Feed
+	msg  jetstream.Msg
+	seq  uint64
+	// Event is the event itself.
+	Event event.Event
+}
+
+// OpenFeed opens a feed from where it stood. A new one begins with what is
+// published after this bus was opened. What was delivered and not acknowledged
+// before comes first, in order: a restart must not let later events overtake.
+func (b *Bus) OpenFeed(ctx context.Context, spec FeedSpec) (*Feed, error) {
+	f := &Feed{bus: b, owner: spec.Owner}
+	var filter []string
+	for _, account := range spec.Accounts {
+		for _, p := range spec.Events {
+			if event.Type(p).Live() || p == "typing.*" {
+				continue // typing is in no stream
+			}
+			filter = append(filter, b.subjects.events(account, "", p))
+		}
+	}
+	if len(filter) == 0 {
+		return f, nil
+	}
+	name := spec.Owner + "_" + spec.Name
+	consumer, err := b.ensureConsumer(ctx, b.streams.events, jetstream.ConsumerConfig{
+		Durable: name, FilterSubjects: filter, AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait,
+		MaxDeliver: -1, MaxAckPending: spec.Held,
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: b.first,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open consumer %s: %w", name, err)
+	}
+	f.messages, err = consumer.Messages(jetstream.PullMaxMessages(min(prefetch, spec.Held)),
+		jetstream.WithMessagesErrOnMissingHeartbeat(false))
+	if err != nil {
+		return nil, fmt.Errorf("pull from consumer %s: %w", name, err)
+	}
+	return f, nil
+}
+
+// ensureConsumer makes the durable consumer, or takes the one that is there
+// with its position, under today's filter and limits, and resets what it had
+// under way.
+func (b *Bus) ensureConsumer(ctx context.Context, stream string, want jetstream.ConsumerConfig) (jetstream.Consumer, error) {
+	have, err := b.js.Consumer(ctx, stream, want.Durable)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return b.js.CreateConsumer(ctx, stream, want)
+	}
+	if err != nil {
+		return nil, err
+	}
+	config := have.CachedInfo().Config
+	config.FilterSubject, config.FilterSubjects = "", want.FilterSubjects
+	config.AckWait, config.MaxAckPending = want.AckWait, want.MaxAckPending
+	consumer, err := b.js.UpdateConsumer(ctx, stream, config)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := b.js.ResetConsumer(ctx, stream, want.Durable); err != nil {
+		return nil, fmt.Errorf("reset: %w", err)
+	}
+	return consumer, nil
+}
+
+// Next waits for the next delivery. A message in the stream that is no event
+// of ours becomes a dead letter and is passed over.
+func (f *Feed) Next(ctx context.Context) (*Delivery, error) {
+	if f.messages == nil {
+		<-ctx.Done()
+		return nil, context.Cause(ctx)
+	}
+	for {
+		msg, err := f.messages.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return nil, err
+		}
+		meta, err := msg.Metadata()
+		if err != nil {
+			return nil, fmt.Errorf("read a message's metadata: %w", err)
+		}
+		d := &Delivery{feed: f, msg: msg, seq: meta.Sequence.Stream}
+		if d.Event, err = decode(msg.Headers(), msg.Data()); err != nil {
+			if err := d.Dead(ctx, err.Error(), 0); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		return d, nil
+	}
+}
+
+// Close ends the feed. Its position stays.
+func (f *Feed) Close() {
+	if f.messages != nil {
+		f.messages.Stop()
+	}
+}
+
+// Sequence is the event's place in the stream.
+func (d *Delivery) Sequence() uint64 { return d.seq }
+
+// Ack says that the event is done. It does not wait: an acknowledgement that
+// gets lost brings the event again.
+func (d *Delivery) Ack() error { return d.msg.Ack() }
+
+// Hold says that the event is being worked on.
+func (d *Delivery) Hold() error { return d.msg.InProgress() }
+
+// Dead stores the event as a dead letter of the feed's owner, and then says
+// that it is done.
+func (d *Delivery) Dead(ctx context.Context, reason string, attempts int) error {
+	err := d.feed.bus.bury(ctx, d.feed.owner, d.Event.Account, d.Event.Conversation,
+		d.msg.Headers(), d.msg.Data(), reason, attempts)
+	if err != nil {
+		return err
+	}
+	return d.msg.Ack()
+}
+
+// Headers of a dead letter and a quarantined frame, beside those it had.
+const (
+	headerReason   = "switchboard-reason"
+	headerAttempts = "switchboard-attempts"
+	headerStored   = "switchboard-stored"
+)
+
+// bury stores a dead letter, under an id of its own: with its event's it would
+// pass for a duplicate of another owner's.
+func (b *Bus) bury(ctx context.Context, owner, account, conversation string, h nats.Header, data []byte, reason string, attempts int) error {
+	msg := &nats.Msg{Subject: b.subjects.dead(owner, account, conversation), Header: nats.Header{}, Data: data}
+	for name, values := range h {
+		msg.Header[name] = values
+	}
+	msg.Header[nats.MsgIdHdr] = []string{"dead/" + owner + "/" + h.Get(nats.MsgIdHdr)}
+	msg.Header[headerReason] = []string{oneLine(reason)}
+	msg.Header[headerAttempts] = []string{strconv.Itoa(attempts)}
+	msg.Header[headerStored] = []string{time.Now().UTC().Format(time.RFC3339Nano)}
+	if _, err := b.js.PublishMsg(ctx, msg); err != nil {
+		return fmt.Errorf("store a dead letter: %w", err)
+	}
+	return nil
+}
+
+// Quarantine keeps a frame that could not be read, as it came.
+func (b *Bus) Quarantine(ctx context.Context, account string, frame []byte, reason string) error {
+	msg := &nats.Msg{
+		Subject: b.subjects.quarantine(account), Data: frame,
+		Header: nats.Header{
+			headerAccount: {account}, headerReason: {oneLine(reason)},
+			headerStored: {time.Now().UTC().Format(time.RFC3339Nano)},
+		},
+	}
+	if _, err := b.js.PublishMsg(ctx, msg); err != nil {
+		return fmt.Errorf("store a frame in quarantine: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// streams are the names of ours.
+type streams struct{ events, actions, ledger, dead, quarantine, bucket string }
+
+const (
+	mib = 1 << 20
+	// What is kept beside the events.
+	maxActions, maxLedger, maxDead, maxQuarantine, maxBucket = 1024 * mib, 1024 * mib, 1024 * mib, 256 * mib, 256 * mib
+	// maxBacklog is how many actions may wait.
+	maxBacklog = 1_000_000
+	// dedupe is how long an event's id is remembered by the server.
+	dedupe = 2 * time.Minute
+	// KeyLife is how long the id of an action is remembered.
+	KeyLife = 24 * time.Hour
+)
+
+// maxStore is what the server may use in all: the bounds of the streams and
+// room for its own files.
+func maxStore(o Options) int64 {
+	return o.MaxBytes + maxActions + maxLedger + maxDead + maxQuarantine + maxBucket + 256*mib
+}
+
+// ensureStreams makes or updates each stream. What an operator may have chosen
+// for an existing one (replicas, placement, …) stays.
+func (b *Bus) ensureStreams(ctx context.Context, o Options) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	p := b.subjects.prefix
+	up := strings.ToUpper(p)
+	b.streams = streams{up + "_EVENTS", up + "_ACTIONS", up + "_LEDGER", up + "_DEAD", up + "_QUARANTINE", p + "-plugins"}
+
+	if _, err := b.js.AccountInfo(ctx); err != nil {
+		if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {
+			return fmt.Errorf("the NATS server at %s has no JetStream: start it with JetStream on (nats-server -js), or leave nats.url empty for the embedded one", b.Address())
+		}
+		return fmt.Errorf("ask NATS for its account: %w", err)
+	}
+
+	for _, c := range []jetstream.StreamConfig{
+		{
+			Name: b.streams.events, Subjects: []string{p + ".event.>"}, MaxAge: o.MaxAge, MaxBytes: o.MaxBytes,
+			Duplicates: min(dedupe, o.MaxAge), Compression: jetstream.S2Compression, AllowDirect: true,
+			// Events can be had again from the backend: they are written fast.
+			PersistMode: jetstream.AsyncPersistMode,
+		},
+		{
+			Name: b.streams.actions, Subjects: []string{p + ".queue.>"}, Retention: jetstream.WorkQueuePolicy,
+			Discard: jetstream.DiscardNew, MaxMsgs: maxBacklog, MaxBytes: maxActions, Duplicates: KeyLife,
+		},
+		{
+			Name: b.streams.ledger, Subjects: []string{p + ".ledger.>"}, MaxAge: KeyLife, MaxBytes: maxLedger,
+			MaxMsgsPerSubject: 1, AllowDirect: true,
+		},
+		{
+			Name: b.streams.dead, Subjects: []string{p + ".dead.>"}, MaxAge: 30 * 24 * time.Hour, MaxBytes: maxDead,
+			Compression: jetstream.S2Compression, AllowDirect: true,
+		},
+		{
+			Name: b.streams.quarantine, Subjects: []string{p + ".quarantine.>"}, MaxAge: 7 * 24 * time.Hour, MaxBytes: maxQuarantine,
+			Compression: jetstream.S2Compression,
+		},
+	} {
+		if err := b.ensureStream(ctx, c); err != nil {
+			return fmt.Errorf("bring stream %s into shape: %w", c.Name, err)
+		}
+	}
+
+	store, err := b.js.KeyValue(ctx, b.streams.bucket)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		store, err = b.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+			Bucket: b.streams.bucket, Description: "what plugins keep", MaxBytes: maxBucket, MaxValueSize: 64 << 10,
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("open bucket %s: %w", b.streams.bucket, err)
+	}
+	b.store = store
+	return nil
+}
+
+func (b *Bus) ensureStream(ctx context.Context, want jetstream.StreamConfig) error {
+	stream, err := b.js.Stream(ctx, want.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		stream, err = b.js.CreateStream(ctx, want)
+	} else if err == nil {
+		have := stream.CachedInfo().Config
+		have.Subjects, have.MaxAge, have.MaxBytes, have.MaxMsgs = want.Subjects, want.MaxAge, want.MaxBytes, want.MaxMsgs
+		have.Duplicates = want.Duplicates
+		stream, err = b.js.UpdateStream(ctx, have)
+	}
+	if err != nil {
+		return err
+	}
+	switch want.Name {
+	case b.streams.events:
+		b.first = stream.CachedInfo().State.LastSeq + 1
+	case b.streams.ledger:
+		b.ledger = stream
+	}
+	return nil
+}

@@ -1,0 +1,178 @@
+package bus
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/switchboard-dev/switchboard/proto/event"
+)
+
+// subjects names everything on NATS that is ours. Account and conversation are
+// one token each, a type as many as it has parts.
+type subjects struct{ prefix string }
+
+func (s subjects) event(e event.Event) string {
+	kind := ".event."
+	if e.Type.Live() {
+		kind = ".live."
+	}
+	return s.prefix + kind + token(e.Account) + "." + token(e.Conversation) + "." + typeTokens(e.Type)
+}
+
+// events selects an account's stored events by pattern. Empty account or
+// conversation: all of them.
+func (s subjects) events(account, conversation string, p event.Pattern) string {
+	return s.prefix + ".event." + tokenOrAny(account) + "." + tokenOrAny(conversation) + "." + patternTokens(p)
+}
+
+func (s subjects) live(account, conversation string, p event.Pattern) string {
+	return s.prefix + ".live." + tokenOrAny(account) + "." + tokenOrAny(conversation) + "." + patternTokens(p)
+}
+
+func (s subjects) action() string { return s.prefix + ".action.>" }
+
+func (s subjects) queue(a event.Action) string {
+	return s.prefix + ".queue." + token(a.Account) + "." + token(a.Conversation) + "." + string(a.Type)
+}
+
+func (s subjects) queued(account string) string { return s.prefix + ".queue." + token(account) + ".>" }
+
+func (s subjects) ledger(account, sender, id string) string {
+	return s.prefix + ".ledger." + token(account) + "." + sender + "." + token(id)
+}
+
+func (s subjects) dead(owner, account, conversation string) string {
+	return s.prefix + ".dead." + owner + "." + token(account) + "." + token(conversation)
+}
+
+func (s subjects) quarantine(account string) string {
+	return s.prefix + ".quarantine." + token(account)
+}
+
+// parseAction reads account, conversation and type off an action's subject.
+func (s subjects) parseAction(subject string) (account, conversation string, t event.ActionType, err error) {
+	rest, ok := strings.CutPrefix(subject, s.prefix+".action.")
+	parts := strings.Split(rest, ".")
+	if !ok || len(parts) != 3 {
+		return "", "", "", fmt.Errorf("subject %q is not %s.action.{account}.{conversation}.{type}", subject, s.prefix)
+	}
+	if account, err = untoken(parts[0]); err == nil {
+		conversation, err = untoken(parts[1])
+	}
+	if err != nil {
+		return "", "", "", fmt.Errorf("subject %q: %w", subject, err)
+	}
+	return account, conversation, event.ActionType(parts[2]), nil
+}
+
+// none stands for "no conversation".
+const none = "-"
+
+// token makes one subject token of any text: what NATS could not hold, and the
+// percent sign itself, is percent-encoded.
+func token(s string) string {
+	switch s {
+	case "":
+		return none
+	case none:
+		return "%2D"
+	}
+	if !strings.ContainsFunc(s, unsafeInToken) {
+		return s
+	}
+	var b strings.Builder
+	for i := range len(s) {
+		if c := s[i]; unsafeInToken(rune(c)) {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+func unsafeInToken(r rune) bool {
+	return r <= ' ' || r == 0x7f || r == '.' || r == '*' || r == '>' || r == '%'
+}
+
+func tokenOrAny(s string) string {
+	if s == "" {
+		return "*"
+	}
+	return token(s)
+}
+
+func untoken(s string) (string, error) {
+	if s == none {
+		return "", nil
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] != '%' {
+			b.WriteByte(s[i])
+			continue
+		}
+		if i+2 >= len(s) {
+			return "", fmt.Errorf("token %q ends in the middle of an escape", s)
+		}
+		v, err := strconv.ParseUint(s[i+1:i+3], 16, 8)
+		if err != nil {
+			return "", fmt.Errorf("token %q has a bad escape", s)
+		}
+		b.WriteByte(byte(v))
+		i += 2
+	}
+	return b.String(), nil
+}
+
+// typeTokens keeps the dots of a well-formed type as token separators. Any
+// other is one token.
+func typeTokens(t event.Type) string {
+	for part := range strings.SplitSeq(string(t), ".") {
+		if part == "" || strings.ContainsFunc(part, unsafeInToken) {
+			return token(string(t))
+		}
+	}
+	return string(t)
+}
+
+func patternTokens(p event.Pattern) string {
+	if p == "*" {
+		return ">"
+	}
+	if kind, ok := strings.CutSuffix(string(p), ".*"); ok {
+		return typeTokens(event.Type(kind)) + ".>"
+	}
+	return typeTokens(event.Type(p))
+}
+
+// durable makes a name that a consumer may have of any text.
+func durable(s string) string {
+	return strings.NewReplacer("/", "%2F", `\`, "%5C").Replace(token(s))
+}
+
+// bucketKey makes a key that a bucket may have of any text.
+func bucketKey(plugin, key string) string {
+	var b strings.Builder
+	b.WriteString(plugin + ".")
+	for i := range len(key) {
+		switch c := key[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_', c == '/':
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, "=%02X", c)
+		}
+	}
+	return b.String()
+}
+
+// oneLine makes a header's value of any text.
+func oneLine(s string) string {
+	const most = 1024
+	s = strings.Join(strings.Fields(s), " ")
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return s
+}

@@ -1,0 +1,147 @@
+package bridge
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/switchboard-dev/switchboard/bridge/bus"
+	"github.com/switchboard-dev/switchboard/bridge/outbox"
+	"github.com/switchboard-dev/switchboard/connectors"
+	"github.com/switchboard-dev/switchboard/proto/event"
+)
+
+// inbound makes events of an account's frames and publishes them. One
+// goroutine calls frame.
+type inbound struct {
+	account string
+	source  string
+	bus     *bus.Bus
+	outbox  *outbox.Outbox
+	log     *slog.Logger
+	counts  inboundCounts
+}
+
+type inboundCounts struct {
+	published, duplicates, live, quarantined, complaints, lost atomic.Uint64
+
+	mu       sync.Mutex
+	received map[event.Type]uint64
+}
+
+// InboundStatus counts what came from a backend since the bridge began.
+type InboundStatus struct {
+	// Received counts events by type; types that this version does not know
+	// are together under "other".
+	Received map[event.Type]uint64 `json:"received"`
+	// Published are in the stream, Duplicates were there already, Live were
+	// passed on and not stored.
+	Published  uint64 `json:"published"`
+	Duplicates uint64 `json:"duplicates"`
+	Live       uint64 `json:"live"`
+	// Quarantined could not be read, and Lost could not be published at all.
+	Quarantined uint64 `json:"quarantined"`
+	Lost        uint64 `json:"lost"`
+	// Complaints are errors that the backend reported.
+	Complaints uint64 `json:"complaints"`
+}
+
+const otherTypes event.Type = "other"
+
+func (c *inboundCounts) countReceived(t event.Type) {
+	switch t {
+	case event.ConversationNew, event.ConversationUpdated, event.MessageNew, event.MessageUpdated,
+		event.TypingStart, event.TypingStop:
+	default:
+		t = otherTypes
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.received == nil {
+		c.received = map[event.Type]uint64{}
+	}
+	c.received[t]++
+}
+
+func (c *inboundCounts) status() InboundStatus {
+	s := InboundStatus{
+		Received: map[event.Type]uint64{}, Published: c.published.Load(), Duplicates: c.duplicates.Load(), Live: c.live.Load(),
+		Quarantined: c.quarantined.Load(), Lost: c.lost.Load(), Complaints: c.complaints.Load(),
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for t, n := range c.received {
+		s.Received[t] = n
+	}
+	return s
+}
+
+// frame takes one frame of the link. It blocks while the stream takes no more,
+// and the socket with it.
+func (in *inbound) frame(ctx context.Context, f connectors.Frame) error {
+	switch f.Kind {
+	case connectors.Event:
+		return in.event(ctx, f)
+	case connectors.Unreadable:
+		return in.quarantine(ctx, f)
+	case connectors.Complaint:
+		in.counts.complaints.Add(1)
+		in.outbox.Complained(f.Text)
+		in.log.Warn("the backend reports an error", "text", f.Text)
+	}
+	return nil
+}
+
+func (in *inbound) event(ctx context.Context, f connectors.Frame) error {
+	in.counts.countReceived(f.Type)
+	e := event.Event{
+		ID: identity(in.account, f), Type: f.Type, Source: in.source,
+		Account: in.account, Conversation: f.Conversation, Time: f.Time, Data: f.Data,
+	}
+	if e.Time.IsZero() {
+		e.Time = f.Received
+	}
+	in.outbox.Claim(&e, f.ClientRef)
+	if e.Type.Live() {
+		in.counts.live.Add(1)
+		if err := in.bus.PublishLive(e); err != nil {
+			in.log.Debug("typing was not passed on", "error", err)
+		}
+		return nil
+	}
+	return in.bus.Publish(ctx, e, func(p bus.Publication) {
+		switch {
+		case p.Err != nil:
+			in.counts.lost.Add(1)
+			in.log.Error("event cannot be published", "event", e.ID, "bytes", len(e.Data), "error", p.Err)
+		case p.Duplicate:
+			in.counts.duplicates.Add(1)
+		default:
+			in.counts.published.Add(1)
+		}
+	})
+}
+
+// quarantineRetry is the pause before a frame is put into quarantine again.
+const quarantineRetry = time.Second
+
+// quarantine keeps a frame that cannot be read; nothing is read after it
+// before it is kept.
+func (in *inbound) quarantine(ctx context.Context, f connectors.Frame) error {
+	in.log.Warn("frame in quarantine", "reason", f.Fault, "bytes", len(f.Raw))
+	for {
+		err := in.bus.Quarantine(ctx, in.account, f.Raw, f.Fault.Error())
+		if err == nil {
+			in.counts.quarantined.Add(1)
+			return nil
+		}
+		in.log.Warn("a frame waits for its quarantine", "error", err)
+		select {
+		case <-time.After(quarantineRetry):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}

@@ -1,0 +1,434 @@
+// Package link keeps one account's connection alive.
+//
+//	connecting ──▶ connected ──▶ disconnected ──▶ connecting …
+//	     │              └─ refused ─▶ error ─▶ connecting, slowly
+//	     └─ refused, or out of attempts ─▶ error
+//
+// One goroutine owns the connection and its state; every change of state has a
+// reason and a time. After an unexpected end it connects again: after 1 s, 2 s,
+// 4 s, … up to the maximum, each with full jitter, beginning anew once a
+// connection has been stable for 30 s. Refused credentials are tried again in a
+// slow lane of 30 s to 5 min, with the token read anew. After [Link.Disconnect]
+// it stays away until told otherwise.
+//
+// Frames go to one function, one after the other, in the order of the socket.
+// While that function blocks, the socket is not read: that is the back-pressure.
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/switchboard-dev/switchboard/connectors"
+	"github.com/switchboard-dev/switchboard/proto/event"
+)
+
+// State is where a link stands.
+type State string
+
+// The states of a link.
+const (
+	Connecting   State = "connecting"
+	Connected    State = "connected"
+	Disconnected State = "disconnected"
+	Error        State = "error"
+)
+
+// Status is a link's state with its reason.
+type Status struct {
+	State State `json:"state"`
+	// Reason says what led to the state.
+	Reason string    `json:"reason"`
+	Since  time.Time `json:"since"`
+	// Attempt counts the dials since the last connection; 0 while connected.
+	Attempt int `json:"attempt"`
+	// Connections counts those that were made.
+	Connections int `json:"connections"`
+}
+
+// ErrNotConnected is returned by Send while there is no connection. Nothing
+// was written.
+var ErrNotConnected = errors.New("not connected to the backend")
+
+// Options are what a link is made of. A zero duration is its default.
+type Options struct {
+	Connector connectors.Connector
+	// Frame takes each frame. When it fails, which is for a bug or the end of
+	// ctx, so does Run.
+	Frame func(context.Context, connectors.Frame) error
+	// Changed hears of each new status; it must not block. nil: nobody does.
+	Changed func(Status)
+	// Initial and Max are the bounds of the backoff; default 1 s and 30 s.
+	Initial, Max time.Duration
+	// Attempts is how many dials may fail in a row; 0: any number.
+	Attempts int
+	// Heartbeat is the interval of the application's ping; default 30 s. The
+	// socket itself is asked twice as often.
+	Heartbeat time.Duration
+	// HeartbeatTimeout is how long an answer may take; default 10 s.
+	HeartbeatTimeout time.Duration
+	Log              *slog.Logger
+}
+
+const (
+	// stable is how long a connection must last to count as good.
+	stable = 30 * time.Second
+	// refusedInitial and refusedMax bound the slow lane.
+	refusedInitial, refusedMax = 30 * time.Second, 5 * time.Minute
+)
+
+// Link is one account's connection. Its methods are safe for concurrent use.
+type Link struct {
+	o        Options
+	commands chan command
+
+	mu      sync.Mutex
+	status  Status
+	session connectors.Session // nil: not connected
+	ready   chan struct{}      // closed while connected
+}
+
+type command int
+
+const (
+	connect command = iota
+	disconnect
+	reconnect
+)
+
+var commandNames = [...]string{"connect", "disconnect", "reconnect"}
+
+// New returns a link. It does nothing before Run.
+func New(o Options) *Link {
+	if o.Initial <= 0 {
+		o.Initial = time.Second
+	}
+	if o.Max <= 0 {
+		o.Max = 30 * time.Second
+	}
+	if o.Heartbeat <= 0 {
+		o.Heartbeat = 30 * time.Second
+	}
+	if o.HeartbeatTimeout <= 0 {
+		o.HeartbeatTimeout = 10 * time.Second
+	}
+	if o.Changed == nil {
+		o.Changed = func(Status) {}
+	}
+	return &Link{
+		o: o, commands: make(chan command), ready: make(chan struct{}),
+		status: Status{State: Disconnected, Reason: "not started", Since: time.Now()},
+	}
+}
+
+// fullJitter waits between nothing and the interval, which doubles from
+// initial to max.
+func fullJitter(initial, max time.Duration) *backoff.ExponentialBackOff {
+	return &backoff.ExponentialBackOff{
+		InitialInterval: initial / 2, MaxInterval: max / 2, Multiplier: 2, RandomizationFactor: 1,
+	}
+}
+
+// Run keeps the connection until ctx ends, and returns its cause, or the error
+// of Options.Frame.
+func (l *Link) Run(ctx context.Context) error {
+	defer func() { l.set(Disconnected, reasonOf(ctx)) }()
+	normal := fullJitter(l.o.Initial, l.o.Max)
+	slow := fullJitter(refusedInitial, refusedMax)
+	reason := "starting"
+	for {
+		l.set(Connecting, reason)
+		began := time.Now()
+		err, asked := l.once(ctx)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		var broken *frameError
+		switch {
+		case errors.As(err, &broken):
+			return broken.err
+		case asked == reconnect:
+			reason = "reconnect asked for"
+			continue
+		case asked == disconnect:
+			if reason, err = l.away(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+
+		attempt := l.failed()
+		if attempt == 1 && time.Since(began) >= stable {
+			normal.Reset()
+			slow.Reset()
+		}
+		state, lane := Disconnected, normal
+		if errors.Is(err, connectors.ErrRefused) {
+			state, lane = Error, slow
+		}
+		if errors.Is(err, connectors.ErrPermanent) || l.o.Attempts > 0 && attempt > l.o.Attempts {
+			l.set(Error, fmt.Sprintf("gave up after %d attempts: %v", attempt, err))
+			l.o.Log.Error("link gave up; `switchboard link connect` tries again", "attempts", attempt, "error", err)
+			if reason, err = l.away(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		wait := lane.NextBackOff()
+		l.set(state, err.Error())
+		l.o.Log.Warn("link is down", "state", state, "error", err, "attempt", attempt, "again_in", wait.Round(time.Millisecond))
+		select {
+		case <-time.After(wait):
+			reason = "trying again after: " + err.Error()
+		case c := <-l.commands:
+			reason = commandNames[c] + " asked for"
+			if c == disconnect {
+				if reason, err = l.away(ctx); err != nil {
+					return err
+				}
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// away stays disconnected until a command, and returns the reason to connect.
+func (l *Link) away(ctx context.Context) (string, error) {
+	if l.Status().State != Error {
+		l.set(Disconnected, "disconnect asked for")
+	}
+	for {
+		select {
+		case c := <-l.commands:
+			if c != disconnect {
+				return commandNames[c] + " asked for", nil
+			}
+			l.set(Disconnected, "disconnect asked for")
+		case <-ctx.Done():
+			return "", context.Cause(ctx)
+		}
+	}
+}
+
+// noCommand is what once returns when nobody asked for the end.
+const noCommand command = -1
+
+// once dials and serves one connection. It returns why it ended, and the
+// command that ended it, if one did.
+func (l *Link) once(ctx context.Context) (error, command) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+
+	type dialed struct {
+		session connectors.Session
+		err     error
+	}
+	dial := make(chan dialed, 1)
+	go func() {
+		s, err := l.o.Connector.Dial(ctx)
+		dial <- dialed{s, err}
+	}()
+	var session connectors.Session
+	select {
+	case d := <-dial:
+		if d.err != nil {
+			return d.err, noCommand
+		}
+		session = d.session
+	case c := <-l.commands:
+		cancel()
+		if d := <-dial; d.err == nil {
+			d.session.Close()
+		}
+		return errAsked, c
+	}
+
+	l.connected(session)
+	defer l.lost()
+	ended := make(chan error, 2)
+	var handling handling
+	var working sync.WaitGroup
+	working.Go(func() { ended <- l.read(ctx, session, &handling) })
+	working.Go(func() { ended <- l.heartbeat(ctx, session, &handling) })
+	stop := func() {
+		session.Close()
+		cancel()
+		working.Wait()
+	}
+	select {
+	case err := <-ended:
+		stop()
+		return err, noCommand
+	case c := <-l.commands:
+		stop()
+		if c == connect { // it is connected: nothing to do but what was asked in other words
+			c = reconnect
+		}
+		return errAsked, c
+	case <-ctx.Done():
+		stop()
+		return context.Cause(ctx), noCommand
+	}
+}
+
+var errAsked = errors.New("asked for")
+
+// frameError is a failure of Options.Frame, and not of the connection.
+type frameError struct{ err error }
+
+func (e *frameError) Error() string { return e.err.Error() }
+
+// handling tells the heartbeat whether it is we who are slow.
+type handling struct {
+	mu     sync.Mutex
+	frames uint64 // handled so far
+	busy   bool   // one is being handled
+}
+
+func (h *handling) begin() { h.mu.Lock(); h.busy = true; h.mu.Unlock() }
+func (h *handling) end()   { h.mu.Lock(); h.busy = false; h.frames++; h.mu.Unlock() }
+
+func (h *handling) now() (frames uint64, busy bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.frames, h.busy
+}
+
+func (l *Link) read(ctx context.Context, s connectors.Session, h *handling) error {
+	for {
+		f, err := s.Receive(ctx)
+		if err != nil {
+			return err
+		}
+		h.begin()
+		err = l.o.Frame(ctx, f)
+		h.end()
+		if err != nil && ctx.Err() == nil {
+			return &frameError{err}
+		}
+	}
+}
+
+// heartbeat asks for a sign of life. A ping fails when nobody reads, so while
+// a frame is being handled, which back-pressure may make long, its failure says
+// nothing about the peer.
+func (l *Link) heartbeat(ctx context.Context, s connectors.Session, h *handling) error {
+	tick := time.NewTicker(l.o.Heartbeat / 2)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		before, busyBefore := h.now()
+		pinging, cancel := context.WithTimeout(ctx, l.o.HeartbeatTimeout)
+		err := s.Ping(pinging)
+		cancel()
+		after, busyAfter := h.now()
+		if err != nil && !busyBefore && !busyAfter && before == after {
+			return fmt.Errorf("the connection is stale: no answer within %s: %w", l.o.HeartbeatTimeout, err)
+		}
+	}
+}
+
+// Send writes an action to the backend, or fails with [ErrNotConnected].
+func (l *Link) Send(ctx context.Context, a event.Action, ref string) error {
+	l.mu.Lock()
+	s := l.session
+	l.mu.Unlock()
+	if s == nil {
+		return ErrNotConnected
+	}
+	return s.Send(ctx, a, ref)
+}
+
+// Ready waits until there is a connection, or ctx ends.
+func (l *Link) Ready(ctx context.Context) error {
+	for {
+		l.mu.Lock()
+		ready := l.ready
+		l.mu.Unlock()
+		select {
+		case <-ready:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// Status is how the link stands now.
+func (l *Link) Status() Status {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.status
+}
+
+// Connect connects at once, where the link is away or waiting.
+func (l *Link) Connect(ctx context.Context) error { return l.command(ctx, connect) }
+
+// Disconnect ends the connection; it stays away until Connect or Reconnect.
+func (l *Link) Disconnect(ctx context.Context) error { return l.command(ctx, disconnect) }
+
+// Reconnect ends the connection, if there is one, and makes a new one at once.
+func (l *Link) Reconnect(ctx context.Context) error { return l.command(ctx, reconnect) }
+
+func (l *Link) command(ctx context.Context, c command) error {
+	if c == connect && l.Status().State == Connected {
+		return nil
+	}
+	select {
+	case l.commands <- c:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%s: %w", commandNames[c], context.Cause(ctx))
+	}
+}
+
+func (l *Link) connected(s connectors.Session) {
+	l.mu.Lock()
+	l.session = s
+	close(l.ready)
+	l.status.Connections++
+	l.status.Attempt = 0
+	l.mu.Unlock()
+	l.set(Connected, "the backend accepted the connection")
+	l.o.Log.Info("link is up")
+}
+
+func (l *Link) lost() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.session, l.ready = nil, make(chan struct{})
+}
+
+// failed counts a failed attempt.
+func (l *Link) failed() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.status.Attempt++
+	return l.status.Attempt
+}
+
+func (l *Link) set(s State, reason string) {
+	l.mu.Lock()
+	l.status.State, l.status.Reason, l.status.Since = s, reason, time.Now()
+	status := l.status
+	l.mu.Unlock()
+	l.o.Changed(status)
+}
+
+func reasonOf(ctx context.Context) string {
+	if err := context.Cause(ctx); err != nil {
+		return err.Error()
+	}
+	return "stopped"
+}

@@ -1,0 +1,273 @@
+package outbox
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/switchboard-dev/switchboard/bridge/bus"
+	"github.com/switchboard-dev/switchboard/proto/event"
+)
+
+// Link is the way to the backend.
+type Link interface {
+	// Send writes an action. link.ErrNotConnected says that nothing was
+	// written.
+	Send(ctx context.Context, a event.Action, ref string) error
+	// Ready waits until there is a connection.
+	Ready(ctx context.Context) error
+}
+
+// Self is who the account writes as.
+type Self struct {
+	// SenderType and SenderID are as in a message; an empty type: not known.
+	SenderType string
+	SenderID   int64
+}
+
+// Options are what an outbox is made of.
+type Options struct {
+	Account string
+	// Source is the account as its events name it.
+	Source string
+	Bus    *bus.Bus
+	Link   Link
+	// Self says which messages are our own, for backends that do not echo the
+	// ref of an action. Where it is not known, any message that no contact
+	// wrote may be.
+	Self Self
+	// Confirm is how long the echo of an action may take; default 15 s.
+	Confirm time.Duration
+	// Drain is how long actions under way may take when the outbox is stopped;
+	// default 3 s.
+	Drain time.Duration
+	Log   *slog.Logger
+}
+
+const (
+	// held is how many actions of an account may be out of the queue at once.
+	held = 1024
+	// holdEvery is how often the queue hears that they are worked on.
+	holdEvery = 10 * time.Second
+)
+
+// Outbox sends one account's actions.
+type Outbox struct {
+	o      Options
+	counts counts
+	echoes *echoes
+	typing *typing
+
+	mu    sync.Mutex
+	lanes map[string][]*bus.Queued // by conversation; the first is under way
+	out   map[uint64]*bus.Queued   // all that was taken off the queue and is not done
+}
+
+type counts struct {
+	accepted, duplicates, refused    atomic.Uint64
+	sent, confirmed, failed, expired atomic.Uint64
+}
+
+// Status is a snapshot of an outbox; counts are since the bridge began.
+type Status struct {
+	// Accepted counts actions taken into the queue, Duplicates those whose id
+	// was there, Refused those that could not be stored.
+	Accepted   uint64 `json:"accepted"`
+	Duplicates uint64 `json:"duplicates"`
+	Refused    uint64 `json:"refused"`
+	// Sent counts actions written to the backend; the others what they ended
+	// as.
+	Sent      uint64 `json:"sent"`
+	Confirmed uint64 `json:"confirmed"`
+	Failed    uint64 `json:"failed"`
+	Expired   uint64 `json:"expired"`
+	// Waiting is how many are under way or wait for their conversation's turn.
+	Waiting int `json:"waiting"`
+	// Typing counts typing actions sent, stops of our own among them.
+	Typing uint64 `json:"typing"`
+}
+
+// New returns an outbox. It does nothing before Run, except that it takes
+// typing.
+func New(o Options) *Outbox {
+	if o.Confirm <= 0 {
+		o.Confirm = 15 * time.Second
+	}
+	if o.Drain <= 0 {
+		o.Drain = 3 * time.Second
+	}
+	return &Outbox{
+		o: o, echoes: newEchoes(o.Self), typing: newTyping(o.Link, o.Log),
+		lanes: map[string][]*bus.Queued{}, out: map[uint64]*bus.Queued{},
+	}
+}
+
+// Status is how the outbox stands now.
+func (o *Outbox) Status() Status {
+	o.mu.Lock()
+	waiting := len(o.out)
+	o.mu.Unlock()
+	c := &o.counts
+	return Status{
+		Accepted: c.accepted.Load(), Duplicates: c.duplicates.Load(), Refused: c.refused.Load(),
+		Sent: c.sent.Load(), Confirmed: c.confirmed.Load(), Failed: c.failed.Load(), Expired: c.expired.Load(),
+		Waiting: waiting, Typing: o.typing.sent.Load(),
+	}
+}
+
+// Run sends until ctx ends. Then it takes no more, gives those under way their
+// time, and stops every typing indicator that it has started.
+func (o *Outbox) Run(ctx context.Context) error {
+	queue, err := o.o.Bus.OpenQueue(ctx, o.o.Account, held)
+	if err != nil {
+		return err
+	}
+	defer queue.Close()
+	defer o.typing.stopAll()
+
+	// What is under way outlives ctx by the time to drain.
+	work, cut := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cut(nil)
+	var working sync.WaitGroup
+	defer working.Wait()
+	defer context.AfterFunc(ctx, func() {
+		time.AfterFunc(o.o.Drain, func() { cut(fmt.Errorf("drained: %w", context.Cause(ctx))) })
+	})()
+
+	working.Go(func() { o.hold(work) })
+	for {
+		q, err := queue.Next(ctx)
+		if ctx.Err() != nil {
+			o.drain(work)
+			cut(context.Cause(ctx))
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			cut(err)
+			return fmt.Errorf("take actions of account %s: %w", o.o.Account, err)
+		}
+		o.mu.Lock()
+		_, again := o.out[q.Sequence]
+		if !again {
+			o.out[q.Sequence] = q
+		}
+		o.mu.Unlock()
+		if again { // redelivered while we have it
+			continue
+		}
+		if wait := time.Until(q.Action.At); wait > 0 {
+			working.Go(func() { o.later(ctx, work, q, wait, &working) })
+			continue
+		}
+		o.add(ctx, work, q, &working)
+	}
+}
+
+// later adds the action when it is due.
+func (o *Outbox) later(ctx, work context.Context, q *bus.Queued, wait time.Duration, working *sync.WaitGroup) {
+	select {
+	case <-time.After(wait):
+		o.add(ctx, work, q, working)
+	case <-ctx.Done():
+		o.forget(q) // it stays in the queue
+	}
+}
+
+// add puts the action in its conversation's lane, and starts the lane where it
+// was empty.
+func (o *Outbox) add(ctx, work context.Context, q *bus.Queued, working *sync.WaitGroup) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	key := q.Action.Conversation
+	o.lanes[key] = append(o.lanes[key], q)
+	if len(o.lanes[key]) == 1 {
+		working.Go(func() { o.work(ctx, work, key) })
+	}
+}
+
+// work sends a lane's actions one after the other until it is empty, or ctx
+// has ended; what is under way then has until work ends.
+func (o *Outbox) work(ctx, work context.Context, key string) {
+	for {
+		o.mu.Lock()
+		lane := o.lanes[key]
+		if len(lane) == 0 || ctx.Err() != nil {
+			delete(o.lanes, key)
+			for _, q := range lane {
+				delete(o.out, q.Sequence)
+			}
+			o.mu.Unlock()
+			return
+		}
+		q := lane[0]
+		o.mu.Unlock()
+
+		if err := o.process(ctx, work, q); err != nil && work.Err() == nil && ctx.Err() == nil {
+			// The ledger or the queue cannot be written: the action waits, and
+			// its conversation with it.
+			o.o.Log.Warn("action waits", "action", q.Action.Type, "id", q.Action.ID, "error", err)
+			select {
+			case <-time.After(time.Second):
+			case <-ctx.Done():
+			}
+			continue
+		}
+		o.mu.Lock()
+		o.lanes[key] = o.lanes[key][1:]
+		delete(o.out, q.Sequence)
+		o.mu.Unlock()
+	}
+}
+
+func (o *Outbox) forget(q *bus.Queued) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.out, q.Sequence)
+}
+
+// drain waits until nothing is under way, or work has ended.
+func (o *Outbox) drain(work context.Context) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		o.mu.Lock()
+		lanes := len(o.lanes)
+		o.mu.Unlock()
+		if lanes == 0 {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-work.Done():
+			return
+		}
+	}
+}
+
+// hold tells the queue, now and then, what is being worked on.
+func (o *Outbox) hold(ctx context.Context) {
+	tick := time.NewTicker(holdEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		o.mu.Lock()
+		out := make([]*bus.Queued, 0, len(o.out))
+		for _, q := range o.out {
+			out = append(out, q)
+		}
+		o.mu.Unlock()
+		for _, q := range out {
+			if err := q.Hold(); err != nil {
+				o.o.Log.Debug("the queue could not be told", "error", err)
+				break
+			}
+		}
+	}
+}
