@@ -1,0 +1,127 @@
+package config
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/switchboard-dev/switchboard/proto/event"
+)
+
+// reservedNames are senders that are no plugins, and the outbox's name in the
+// subjects of dead letters.
+var reservedNames = []string{"outbox", "operator", "nats"}
+
+// completed returns the plugin with its program's path absolute, which is
+// relative to where its command was written.
+func (p Plugin) completed(program Source) Plugin {
+	if len(p.Command) > 0 && p.Command[0] != "" {
+		p.Command[0] = absolute(program.resolve(p.Command[0]))
+	}
+	p.SHA256 = strings.ToLower(p.SHA256)
+	if p.Config == nil {
+		p.Config = map[string]any{}
+	}
+	return p
+}
+
+func (p Plugin) validate(s scope, name string, builtins, accounts []string) {
+	switch {
+	case !plainName.MatchString(name):
+		s.problem("%q cannot name a plugin: %s", name, namesAre)
+	case slices.Contains(reservedNames, name):
+		s.problem("%q is reserved: give the plugin another name", name)
+	}
+	p.validateProgram(s, builtins)
+	for i, account := range p.Accounts {
+		if at := s.at("accounts", strconv.Itoa(i)); !slices.Contains(accounts, account) {
+			at.problem("%s is no account that is configured: %s", at.show(account), hint(account, accounts))
+		}
+	}
+	for i, pattern := range p.Events {
+		checkPattern(s.at("events", strconv.Itoa(i)), pattern)
+	}
+	for i, action := range p.Actions {
+		if at := s.at("actions", strconv.Itoa(i)); !event.ActionType(action).Known() {
+			at.problem("%s is no action: %s", at.show(action), hint(action, actionTypes))
+		}
+	}
+	for _, variable := range slices.Sorted(maps.Keys(p.Env)) {
+		if variable == "" || strings.ContainsAny(variable, "=\x00") || strings.Contains(p.Env[variable], "\x00") {
+			s.at("env", variable).problem("cannot be a variable: leave out = and NUL")
+		}
+	}
+}
+
+var sha256Hex = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+func (p Plugin) validateProgram(s scope, builtins []string) {
+	command := len(p.Command) > 0
+	switch {
+	case p.Use != "" && command:
+		s.problem("has both use and command: remove one of them")
+	case p.Use == "" && !command:
+		s.problem("has no program: write use: and a built-in plugin's name, or command: [./my-plugin] with its sha256")
+	case p.Use != "":
+		p.validateBuiltin(s, builtins)
+	case p.Command[0] == "":
+		s.at("command", "0").problem("is empty: the first item is the plugin's program, such as ./my-plugin")
+	case p.SHA256 == "" && !p.Unverified:
+		s.at("sha256").problem("is missing: write what sha256sum prints of the program, or unverified: true to do without")
+	case p.SHA256 != "" && p.Unverified:
+		s.at("unverified").problem("contradicts sha256: remove one of them")
+	case p.SHA256 != "" && !sha256Hex.MatchString(p.SHA256):
+		s.at("sha256").problem("is not a checksum of 64 hexadecimal digits: write what sha256sum prints of the program")
+	}
+}
+
+func (p Plugin) validateBuiltin(s scope, builtins []string) {
+	if at := s.at("use"); builtins != nil && !slices.Contains(builtins, p.Use) {
+		at.problem("%s is no built-in plugin: %s", at.show(p.Use), hint(p.Use, builtins))
+	}
+	if p.SHA256 != "" {
+		s.at("sha256").problem("is for a command: remove it, a built-in plugin is this program itself")
+	}
+}
+
+var (
+	eventTypes = []string{
+		string(event.ConversationNew), string(event.ConversationUpdated),
+		string(event.MessageNew), string(event.MessageUpdated),
+		string(event.TypingStart), string(event.TypingStop),
+		string(event.ActionSent), string(event.ActionConfirmed),
+		string(event.ActionFailed), string(event.ActionExpired),
+	}
+	eventKinds = []string{"conversation.*", "message.*", "typing.*", "action.*"}
+
+	actionTypes = func() []string {
+		names := make([]string, len(event.ActionTypes))
+		for i, t := range event.ActionTypes {
+			names[i] = string(t)
+		}
+		return names
+	}()
+
+	patternForm = regexp.MustCompile(`^([a-z0-9_-]+(\.[a-z0-9_-]+)*(\.\*)?|\*)$`)
+)
+
+// checkPattern lets types pass that a newer backend may send, but none that is
+// nearly one we know.
+func checkPattern(s scope, pattern string) {
+	if !patternForm.MatchString(pattern) {
+		s.problem("%s selects no events: write a type (message.new), a kind (message.*) or all (*)", s.show(pattern))
+		return
+	}
+	known := eventTypes
+	if strings.HasSuffix(pattern, "*") {
+		known = eventKinds
+	}
+	if pattern == "*" || slices.Contains(known, pattern) {
+		return
+	}
+	if near := nearest(pattern, known); near != "" {
+		s.problem("%s selects no known events: did you mean %q?", s.show(pattern), near)
+	}
+}
