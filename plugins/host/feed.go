@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	pluginv1 "github.com/switchboard-dev/switchboard/proto/plugin/v1"
@@ -22,6 +23,7 @@ type feed struct {
 	limits    Limits
 	log       *slog.Logger
 	stats     *FeedStats
+	echoes    *atomic.Uint64
 
 	// out takes deliveries to the line. It has room for the whole window, so
 	// sending to it never blocks.
@@ -31,6 +33,7 @@ type feed struct {
 
 	outcomes chan *pluginv1.Outcome // from the line
 	due      chan *lane             // lanes whose wait is over; nil: the feed's pause
+	over     chan struct{}          // closed when run returns
 
 	lanes  map[string]*lane
 	ready  []*lane           // lanes whose head may go
@@ -67,7 +70,7 @@ func (f *feed) run(ctx context.Context, drain <-chan struct{}) error {
 		defer close(done)
 		failed <- f.pull(pulling, pulled)
 	}()
-	defer func() { stop(); <-done }()
+	defer func() { stop(); <-done; close(f.over) }()
 
 	hold := time.NewTicker(holdEvery)
 	defer hold.Stop()
@@ -76,10 +79,9 @@ func (f *feed) run(ctx context.Context, drain <-chan struct{}) error {
 			return nil
 		}
 		in := pulled
-		if draining || len(f.held) >= f.limits.Held {
+		if draining {
 			in = nil
-		}
-		if !draining {
+		} else {
 			f.dispatch()
 		}
 		select {
@@ -122,7 +124,8 @@ func (f *feed) take(d Delivery) {
 		return
 	}
 	e := d.Event()
-	if e.By == f.plugin && !f.ownEchoes {
+	if e.By == f.plugin && !f.ownEchoes && !isResult(e.Type) {
+		f.echoes.Add(1)
 		f.ack(d)
 		return
 	}
@@ -140,6 +143,10 @@ func (f *feed) take(d Delivery) {
 	}
 	f.stats.held.Store(int64(len(f.held)))
 }
+
+// isResult reports whether the event tells what became of an action: that is
+// for its sender above all.
+func isResult(t event.Type) bool { return event.Pattern("action.*").Matches(t) }
 
 // dispatch sends the heads of ready lanes while the window has room.
 func (f *feed) dispatch() {
@@ -237,10 +244,14 @@ func (f *feed) dead(ctx context.Context, l *lane, reason string) {
 
 const deadTimeout = 5 * time.Second
 
-// wait makes the lane (nil: the whole feed) ready again after d. The timer
-// needs no owner: due has room for all that can be waiting.
+// wait makes the lane (nil: the whole feed) ready again after d.
 func (f *feed) wait(l *lane, d time.Duration) {
-	time.AfterFunc(d, func() { f.due <- l })
+	time.AfterFunc(d, func() {
+		select {
+		case f.due <- l:
+		case <-f.over:
+		}
+	})
 }
 
 func (f *feed) wake(l *lane) {

@@ -66,6 +66,9 @@ type FeedSpec struct {
 	Plugin, Feed string
 	Accounts     []string
 	Events       []event.Pattern
+	// Held is how many deliveries may be out at once, neither acknowledged nor
+	// dead. The host takes all that come.
+	Held int
 }
 
 // Feed is an ordered stream of events, at least once.
@@ -121,7 +124,7 @@ type Limits struct {
 	// default 256.
 	Window int
 	// Held is how many events of one feed the host holds, waiting for their
-	// conversation's turn; default 4096. Beyond it no more are fetched.
+	// conversation's turn; default 4096. Beyond it no more come.
 	Held int
 	// Retries are the waits of a feed that names none; default 1 s, 5 s, 30 s,
 	// 2 min, 10 min, 30 min, 1 h.

@@ -129,11 +129,11 @@ func (l *line) open(ctx context.Context, index int, declared *pluginv1.Feed) (*f
 	granted := event.Intersect(l.spec.Events, event.Patterns(declared.GetEvents()))
 	f := &feed{
 		name: declared.GetName(), plugin: l.spec.Name, ownEchoes: declared.GetOwnEchoes(),
-		retries: l.limits.Retries, limits: l.limits, log: l.log, stats: l.stats.feed(declared.GetName()),
+		retries: l.limits.Retries, limits: l.limits, log: l.log, stats: l.stats.feed(declared.GetName()), echoes: &l.stats.Echoes,
 		out: l.deliveries, base: uint64(index) << feedShift,
 		outcomes: make(chan *pluginv1.Outcome, l.limits.Window),
-		due:      make(chan *lane, l.limits.Held+l.limits.Window+1),
-		lanes:    map[string]*lane{}, inside: map[uint64]*lane{}, held: map[uint64]*entry{},
+		due:      make(chan *lane), over: make(chan struct{}),
+		lanes: map[string]*lane{}, inside: map[uint64]*lane{}, held: map[uint64]*entry{},
 	}
 	if len(declared.GetRetries()) > 0 {
 		f.retries = nil
@@ -145,7 +145,7 @@ func (l *line) open(ctx context.Context, index int, declared *pluginv1.Feed) (*f
 		l.log.Warn("feed has no events: the plugin wants none of those that it was granted",
 			"feed", f.name, "wants", declared.GetEvents(), "granted", l.spec.Events)
 	}
-	source, err := l.parts.Feeds.Open(ctx, FeedSpec{l.spec.Name, f.name, l.spec.Accounts, granted})
+	source, err := l.parts.Feeds.Open(ctx, FeedSpec{l.spec.Name, f.name, l.spec.Accounts, granted, l.limits.Held})
 	if err != nil {
 		return nil, fmt.Errorf("open feed %s of plugin %s: %w", f.name, l.spec.Name, err)
 	}
@@ -164,7 +164,7 @@ func (l *line) openLive(ctx context.Context, declared []*pluginv1.Feed) (stop fu
 	if len(typing) == 0 {
 		return func() {}, nil
 	}
-	return l.parts.Feeds.Live(ctx, FeedSpec{l.spec.Name, "", l.spec.Accounts, typing}, func(e event.Event) {
+	return l.parts.Feeds.Live(ctx, FeedSpec{Plugin: l.spec.Name, Accounts: l.spec.Accounts, Events: typing}, func(e event.Event) {
 		select {
 		case l.live <- e:
 		default:

@@ -16,6 +16,8 @@ type Stats struct {
 	// Live counts typing events passed on, LiveDropped those that it was too
 	// slow for.
 	Live, LiveDropped atomic.Uint64
+	// Echoes counts events of its own making that were not delivered to it.
+	Echoes atomic.Uint64
 
 	mu       sync.Mutex
 	state    State
@@ -64,6 +66,7 @@ type Status struct {
 	Refused     uint64       `json:"actions_refused"`
 	Live        uint64       `json:"live"`
 	LiveDropped uint64       `json:"live_dropped"`
+	Echoes      uint64       `json:"echoes"`
 }
 
 // FeedStats are the counts of one feed.
@@ -158,7 +161,7 @@ func (s *Stats) Snapshot(name string) Status {
 		Name: name, State: s.state, Reason: s.reason, Since: s.since, PID: s.pid,
 		Restarts: max(0, s.starts-1), Version: s.manifest.GetVersion(),
 		Accepted: s.Accepted.Load(), Refused: s.Refused.Load(),
-		Live: s.Live.Load(), LiveDropped: s.LiveDropped.Load(),
+		Live: s.Live.Load(), LiveDropped: s.LiveDropped.Load(), Echoes: s.Echoes.Load(),
 	}
 	for _, feed := range s.order {
 		st.Feeds = append(st.Feeds, s.feeds[feed].snapshot(feed))

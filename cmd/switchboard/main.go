@@ -1,0 +1,98 @@
+// Command switchboard is the event bridge: see `switchboard help`, README.md
+// and the package bridge.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by the linker for a release.
+var version = "0.1.0-dev"
+
+// The exit statuses.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+// run executes one command and returns its exit status.
+func run(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := newRoot()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	if !errors.Is(err, errSaid) {
+		fmt.Fprintln(os.Stderr, "switchboard: "+strings.TrimSpace(err.Error()))
+	}
+	var usage *usageError
+	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// errSaid ends a command that has already said what is wrong.
+var errSaid = errors.New("failed")
+
+// usageError is a wrong use of a command.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "switchboard",
+		Short: "The event bridge between customer conversations and other systems",
+		Long: `Switchboard keeps an account's connection to a conversation backend alive,
+republishes what it says as events on NATS, and hands them to plugins, which
+answer with actions.
+
+Try it with nothing else installed:  switchboard demo`,
+		SilenceUsage: true, SilenceErrors: true,
+	}
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usagef("%w (see `%s --help`)", err, c.CommandPath())
+	})
+	root.AddCommand(
+		newRun(), newDemo(), newCheck(), newTail(), newAct(), newStatus(), newLink(), newSimulate(), newPlugin(), newVersion(),
+	)
+	return root
+}
+
+// exactly is cobra.ExactArgs with our exit status.
+func exactly(n int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) != n {
+			return usagef("`%s` takes %d argument(s), not %d (see `%s --help`)", c.UseLine(), n, len(args), c.CommandPath())
+		}
+		return nil
+	}
+}
+
+func newVersion() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: exactly(0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintln(c.OutOrStdout(), "switchboard "+version)
+			return err
+		},
+	}
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/switchboard-dev/switchboard/config"
+)
+
+// defaultConfig is read where no --config is given and it is there.
+const defaultConfig = "switchboard.yaml"
+
+// configFlags are the flags of commands that read the configuration.
+type configFlags struct{ files []string }
+
+func (f *configFlags) add(c *cobra.Command) {
+	c.Flags().StringArrayVarP(&f.files, "config", "c", nil,
+		"configuration file; may be repeated, later ones win (default: SWITCHBOARD_CONFIG, or "+defaultConfig+" where it is there)")
+}
+
+// options are where the configuration comes from.
+func (f *configFlags) options() (config.Options, error) {
+	files := f.files
+	if len(files) == 0 {
+		if list := os.Getenv("SWITCHBOARD_CONFIG"); list != "" {
+			files = filepath.SplitList(list)
+		} else if _, err := os.Stat(defaultConfig); err == nil {
+			files = []string{defaultConfig}
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return config.Options{}, fmt.Errorf("look for %s: %w", defaultConfig, err)
+		}
+	}
+	return config.Options{
+		Files: files, Connectors: names(builtinConnectors), Builtins: names(builtinPlugins),
+	}, nil
+}
+
+func (f *configFlags) load() (*config.Config, error) {
+	o, err := f.options()
+	if err != nil {
+		return nil, err
+	}
+	return config.Load(o)
+}
+
+// logFlags are the flags of commands that log.
+type logFlags struct{ format, level string }
+
+func (f *logFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.format, "log-format", "text", "text or json")
+	c.Flags().StringVar(&f.level, "log-level", "info", "debug, info, warn or error")
+}
+
+func (f *logFlags) logger(w io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(f.level)); err != nil {
+		return nil, usagef("--log-level %q is not debug, info, warn or error", f.level)
+	}
+	options := &slog.HandlerOptions{Level: level}
+	switch f.format {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, options)), nil
+	}
+	return nil, usagef("--log-format %q is not text or json", f.format)
+}
+
+func newRun() *cobra.Command {
+	var cf configFlags
+	var lf logFlags
+	c := &cobra.Command{
+		Use: "run", Short: "Run the bridge", Args: exactly(0),
+		Long: `Run the bridge until SIGTERM or SIGINT; it then finishes what is under way and
+stops within 10 seconds. It logs to stderr.`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			log, err := lf.logger(c.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			cfg, err := cf.load()
+			if err != nil {
+				return err
+			}
+			err = serve(c.Context(), cfg, log, nil)
+			if err == nil {
+				log.Info("bridge has stopped")
+			}
+			return err
+		},
+	}
+	cf.add(c)
+	lf.add(c)
+	return c
+}

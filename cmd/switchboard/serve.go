@@ -1,0 +1,279 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/switchboard-dev/switchboard/bridge"
+	"github.com/switchboard-dev/switchboard/bridge/api"
+	"github.com/switchboard-dev/switchboard/bridge/bus"
+	"github.com/switchboard-dev/switchboard/bridge/link"
+	"github.com/switchboard-dev/switchboard/bridge/outbox"
+	"github.com/switchboard-dev/switchboard/config"
+	"github.com/switchboard-dev/switchboard/plugins/host"
+	"github.com/switchboard-dev/switchboard/plugins/host/process"
+	"github.com/switchboard-dev/switchboard/proto/event"
+	"github.com/switchboard-dev/switchboard/proto/secret"
+)
+
+// closeTimeout is how long what is still to be published has at the end. With
+// the bounds of the plugins and the outboxes it makes less than 10 s.
+const closeTimeout = 3 * time.Second
+
+// serve runs a bridge until ctx ends: built from the bottom up, stopped from
+// the top down. ready is called when it is there, with a way to see it.
+func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, ready func(*bridgeRun)) (err error) {
+	b, err := bus.Open(ctx, bus.Options{
+		DataDir: cfg.DataDir, Prefix: cfg.Prefix, URL: cfg.NATS.URL, Credentials: cfg.NATS.Credentials,
+		Listen: cfg.NATS.Listen, MaxAge: cfg.Events.MaxAge, MaxBytes: int64(cfg.Events.MaxBytes), Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+		defer cancel()
+		err = errors.Join(err, b.Close(bounded))
+	}()
+
+	br := bridge.New(bridge.Options{Bus: b, Accounts: accounts(cfg), Log: log})
+	specs, err := specs(cfg)
+	if err != nil {
+		return err
+	}
+	h := host.New(specs, host.Options{
+		Parts:      host.Parts{Feeds: feeds{b}, Actions: br.Door(), Store: store{b}},
+		RuntimeDir: cfg.RuntimeDir(), Log: log,
+	})
+	r := &bridgeRun{cfg, b, br, h, time.Now()}
+	options := api.Options{
+		Status: func() any { return r.status() }, Unready: r.unready,
+		Act: br.Door().Act, Tail: b.Tail, Link: br.Link, Log: log,
+	}
+	socket, err := api.ListenUnix(cfg.APISocket())
+	if err != nil {
+		return err
+	}
+	parts := []part{
+		{"commands", func(ctx context.Context) error { return api.Serve(ctx, socket, api.Handler(options), log) }},
+	}
+	if cfg.HTTP.Listen != "" {
+		l, err := net.Listen("tcp", cfg.HTTP.Listen)
+		if err != nil {
+			return errors.Join(fmt.Errorf("http.listen: %w: set it to another address, or leave it empty", err), socket.Close())
+		}
+		parts = append(parts, part{"http", func(ctx context.Context) error { return api.Serve(ctx, l, api.Health(options), log) }})
+	}
+	parts = append(parts, part{"bridge", br.Run}, part{"plugins", h.Run})
+
+	log.Info("bridge is running", "version", version, "accounts", len(cfg.Accounts), "plugins", len(cfg.Plugins),
+		"nats", natsName(b), "data", cfg.DataDir)
+	if len(cfg.Plugins) == 0 {
+		log.Info("no plugins are configured: events are published on NATS and nobody is told; add one under plugins:, or watch with `switchboard tail`")
+	}
+	if ready != nil {
+		ready(r)
+	}
+	return runAll(ctx, parts)
+}
+
+// part is one of what runs side by side; its run blocks until ctx ends.
+type part struct {
+	name string
+	run  func(context.Context) error
+}
+
+// runAll runs the parts until ctx ends or one of them fails, and stops them
+// from the last to the first, one after the other.
+func runAll(ctx context.Context, parts []part) error {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	type started struct {
+		stop context.CancelCauseFunc
+		done chan struct{}
+	}
+	var list []started
+	var mu sync.Mutex
+	var failed error
+	for _, p := range parts {
+		partCtx, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+		s := started{stop, make(chan struct{})}
+		list = append(list, s)
+		go func() {
+			defer close(s.done)
+			if err := p.run(partCtx); partCtx.Err() == nil {
+				mu.Lock()
+				defer mu.Unlock()
+				if failed == nil {
+					failed = fmt.Errorf("%s ended: %w", p.name, err)
+				}
+				fail(failed)
+			}
+		}()
+	}
+	<-ctx.Done()
+	for _, s := range slices.Backward(list) {
+		s.stop(context.Cause(ctx))
+		<-s.done
+	}
+	return failed
+}
+
+func natsName(b *bus.Bus) string {
+	switch {
+	case !b.Embedded():
+		return b.Address()
+	case b.Address() == "":
+		return "embedded, no port"
+	}
+	return "embedded at " + b.Address()
+}
+
+func accounts(cfg *config.Config) []bridge.Account {
+	var list []bridge.Account
+	for name, a := range cfg.Accounts {
+		list = append(list, bridge.Account{
+			Name: name, Connector: builtinConnectors[a.Connector](name, a),
+			Self:    outbox.Self{SenderType: a.Self.SenderType, SenderID: a.Self.SenderID},
+			Initial: a.Reconnect.Initial, Max: a.Reconnect.Max, Attempts: a.Reconnect.Attempts,
+			Heartbeat: a.Heartbeat.Interval, HeartbeatTimeout: a.Heartbeat.Timeout,
+			Debug: a.Debug, Redact: func(s string) string { return secret.Scrub(s, cfg.Secrets()...) },
+		})
+	}
+	return list
+}
+
+// specs are the plugins as the host wants them, by name.
+func specs(cfg *config.Config) ([]host.Spec, error) {
+	var list []host.Spec
+	for _, name := range names(cfg.Plugins) {
+		p := cfg.Plugins[name]
+		s := host.Spec{Name: name, Accounts: p.Accounts, Events: event.Patterns(p.Events)}
+		for _, a := range p.Actions {
+			s.Actions = append(s.Actions, event.ActionType(a))
+		}
+		for key, value := range p.Env {
+			s.Env = append(s.Env, key+"="+value)
+		}
+		if p.Use != "" {
+			s.Path, s.Args = process.Self(), []string{"plugin", p.Use}
+		} else {
+			path, err := filepath.Abs(p.Command[0])
+			if err != nil {
+				return nil, fmt.Errorf("plugins.%s.command: %w", name, err)
+			}
+			s.Path, s.Args = path, p.Command[1:]
+		}
+		var err error
+		if p.SHA256 != "" {
+			if s.SHA256, err = hex.DecodeString(p.SHA256); err != nil {
+				return nil, fmt.Errorf("plugins.%s.sha256: %w", name, err)
+			}
+		}
+		if s.Config, err = json.Marshal(p.Config); err != nil {
+			return nil, fmt.Errorf("plugins.%s.config: %w", name, err)
+		}
+		if len(p.Config) == 0 {
+			s.Config = []byte("{}")
+		}
+		list = append(list, s)
+	}
+	return list, nil
+}
+
+// bridgeRun is a bridge that runs, to be looked at.
+type bridgeRun struct {
+	cfg    *config.Config
+	bus    *bus.Bus
+	bridge *bridge.Bridge
+	host   *host.Host
+	since  time.Time
+}
+
+// ready waits until the bridge is.
+func (r *bridgeRun) ready(ctx context.Context) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for len(r.unready()) > 0 {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("not ready: %s", strings.Join(r.unready(), "; "))
+		}
+	}
+	return nil
+}
+
+func (r *bridgeRun) unready() []string {
+	var reasons []string
+	if !r.bus.Connected() {
+		reasons = append(reasons, "NATS is not connected")
+	}
+	for _, a := range r.bridge.Status() {
+		if a.Link.State != link.Connected {
+			reasons = append(reasons, fmt.Sprintf("account %s is %s: %s", a.Account, a.Link.State, a.Link.Reason))
+		}
+	}
+	for _, p := range r.host.Status() {
+		if p.State != host.Running {
+			reasons = append(reasons, fmt.Sprintf("plugin %s is %s: %s", p.Name, p.State, p.Reason))
+		}
+	}
+	return reasons
+}
+
+// feeds joins the host's feeds to the bus.
+type feeds struct{ bus *bus.Bus }
+
+var _ host.Feeds = feeds{}
+
+func (f feeds) Open(ctx context.Context, s host.FeedSpec) (host.Feed, error) {
+	opened, err := f.bus.OpenFeed(ctx, bus.FeedSpec{
+		Owner: s.Plugin, Name: s.Feed, Accounts: s.Accounts, Events: s.Events, Held: s.Held,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return feed{opened}, nil
+}
+
+func (f feeds) Live(_ context.Context, s host.FeedSpec, fn func(event.Event)) (func(), error) {
+	return f.bus.Live(s.Accounts, s.Events, fn)
+}
+
+type feed struct{ *bus.Feed }
+
+func (f feed) Next(ctx context.Context) (host.Delivery, error) {
+	d, err := f.Feed.Next(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return delivery{d}, nil
+}
+
+type delivery struct{ *bus.Delivery }
+
+func (d delivery) Event() event.Event { return d.Delivery.Event }
+
+// store joins the plugins' store to the bus.
+type store struct{ *bus.Bus }
+
+var _ host.Store = store{}
+
+func (s store) Get(ctx context.Context, plugin, key string) ([]byte, error) {
+	v, err := s.Bus.Get(ctx, plugin, key)
+	if errors.Is(err, bus.ErrNoKey) {
+		return nil, host.ErrNotFound
+	}
+	return v, err
+}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/switchboard-dev/switchboard/bridge"
+	"github.com/switchboard-dev/switchboard/plugins/host"
+)
+
+// status is what a running bridge says of itself.
+type status struct {
+	Version  string          `json:"version"`
+	Since    time.Time       `json:"since"`
+	DataDir  string          `json:"data_dir"`
+	NATS     natsStatus      `json:"nats"`
+	Accounts []bridge.Status `json:"accounts"`
+	Plugins  []host.Status   `json:"plugins"`
+	// Unready says why the bridge is not ready; empty: it is.
+	Unready []string `json:"unready"`
+}
+
+type natsStatus struct {
+	Embedded  bool   `json:"embedded"`
+	Address   string `json:"address"`
+	Connected bool   `json:"connected"`
+}
+
+func (r *bridgeRun) status() status {
+	return status{
+		Version: version, Since: r.since, DataDir: r.cfg.DataDir,
+		NATS:     natsStatus{r.bus.Embedded(), r.bus.Address(), r.bus.Connected()},
+		Accounts: r.bridge.Status(), Plugins: r.host.Status(), Unready: r.unready(),
+	}
+}
+
+func newStatus() *cobra.Command {
+	var d dialFlags
+	var asJSON bool
+	c := &cobra.Command{
+		Use: "status", Short: "Show a running bridge: links, queues, plugins, NATS", Args: exactly(0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			client, err := d.dial()
+			if err != nil {
+				return err
+			}
+			var s status
+			if err := client.Status(c.Context(), &s); err != nil {
+				return err
+			}
+			if asJSON {
+				return json.NewEncoder(c.OutOrStdout()).Encode(s)
+			}
+			return s.print(c.OutOrStdout())
+		},
+	}
+	d.add(c)
+	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	return c
+}
+
+func (s status) print(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	nats := "external at " + s.NATS.Address
+	if s.NATS.Embedded {
+		nats = "embedded, " + cmp.Or(s.NATS.Address, "no port open")
+	}
+	if !s.NATS.Connected {
+		nats += ", NOT CONNECTED"
+	}
+	fmt.Fprintf(w, "bridge\tversion %s, up %s\n", s.Version, ago(s.Since))
+	fmt.Fprintf(w, "nats\t%s\n", nats)
+	fmt.Fprintf(w, "data\t%s\n", s.DataDir)
+
+	fmt.Fprintln(w, "\nACCOUNT\tLINK\tSINCE\tRECEIVED\tPUBLISHED\tQUARANTINED\tACCEPTED\tCONFIRMED\tFAILED\tWAITING\tREASON")
+	for _, a := range s.Accounts {
+		received := uint64(0)
+		for _, n := range a.Inbound.Received {
+			received += n
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", a.Account, a.Link.State, ago(a.Link.Since),
+			received, a.Inbound.Published, a.Inbound.Quarantined, a.Outbox.Accepted, a.Outbox.Confirmed,
+			a.Outbox.Failed, a.Outbox.Waiting, short(a.Link.Reason, 60))
+	}
+	if len(s.Plugins) == 0 {
+		fmt.Fprintln(w, "\nno plugins: add one under plugins: in the configuration")
+		return w.Flush()
+	}
+	fmt.Fprintln(w, "\nPLUGIN\tSTATE\tSINCE\tFEED\tDONE\tHELD\tRETRIED\tDEAD\tACTIONS\tRESTARTS\tREASON")
+	for _, p := range s.Plugins {
+		feeds := p.Feeds
+		if len(feeds) == 0 {
+			feeds = []host.FeedStatus{{Name: "-"}}
+		}
+		for i, f := range feeds {
+			if i == 0 {
+				fmt.Fprintf(w, "%s\t%s\t%s\t", p.Name, p.State, ago(p.Since))
+			} else {
+				fmt.Fprint(w, "\t\t\t")
+			}
+			fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t", f.Name, f.Acked, f.Held, f.Retried, f.Dead)
+			reason := cmp.Or(p.Reason, f.LastError)
+			if i == 0 {
+				fmt.Fprintf(w, "%d\t%d\t%s\n", p.Accepted, p.Restarts, short(reason, 60))
+			} else {
+				fmt.Fprintf(w, "\t\t%s\n", short(f.LastError, 60))
+			}
+		}
+	}
+	return w.Flush()
+}
+
+// ago is how long ago t was, in its largest units.
+func ago(t time.Time) string {
+	d := time.Since(t)
+	switch {
+	case t.IsZero():
+		return "-"
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return fmt.Sprintf("%dd", int(d.Hours()/24))
+}
+
+// short is s on one line of at most n characters.
+func short(s string, n int) string {
+	r := []rune(strings.Join(strings.Fields(s), " "))
+	if len(r) <= n {
+		return string(r)
+	}
+	return string(r[:n-1]) + "…"
+}
