@@ -12,18 +12,13 @@ import (
 	"time"
 )
 
-// ListenUnix opens the socket in a directory that is made its owner's alone. A
-// socket that a killed bridge left behind is replaced: the lock on the data
-// directory says that nobody serves it.
+// ListenUnix opens the socket, in a directory that is made its owner's alone.
 func ListenUnix(path string) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("make the runtime directory: %w", err)
 	}
 	if err := os.Chmod(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("close the runtime directory to others: %w", err)
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("remove an old socket: %w", err)
 	}
 	l, err := net.Listen("unix", path)
 	if err != nil {

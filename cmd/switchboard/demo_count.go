@@ -192,18 +192,18 @@ func (s *summary) print(out io.Writer) {
 		}
 		return fmt.Sprint(*n)
 	}
-	fmt.Fprintf(w, "\nEVENTS\tBACKEND\tBRIDGE\tSTREAM\t\n")
+	fmt.Fprintf(w, "\n%-20s\tBACKEND\tBRIDGE\tSTREAM\t\n", "EVENTS")
 	for _, e := range s.Events {
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t\n", e.Type, number(e.Backend), e.Received, number(e.Published))
+		fmt.Fprintf(w, "%-20s\t%s\t%d\t%s\t\n", e.Type, number(e.Backend), e.Received, number(e.Published))
 	}
-	fmt.Fprintf(w, "\nPLUGINS\tDUE\tDELIVERED\tRECEIVER\tRETRIED\tDEAD\tRESTARTS\t\n")
+	fmt.Fprintf(w, "\n%-20s\tDUE\tDELIVERED\tRECEIVER\tRETRIED\tDEAD\tRESTARTS\t\n", "PLUGINS")
 	for _, p := range s.Plugins {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%d\t%d\t%d\t\n", p.Name, p.Due, p.Delivered, number(p.Receiver), p.Retried, p.Dead, p.Restarts)
+		fmt.Fprintf(w, "%-20s\t%d\t%d\t%s\t%d\t%d\t%d\t\n", p.Name, p.Due, p.Delivered, number(p.Receiver), p.Retried, p.Dead, p.Restarts)
 	}
 	a := s.Actions
-	fmt.Fprintf(w, "\nACTIONS\tACCEPTED\tSENT\tCONFIRMED\tFAILED\tBACKEND\tTWICE\t\n")
-	fmt.Fprintf(w, "queued\t%d\t%d\t%d\t%d\t%s\t%s\t\n", a.Accepted, a.Sent, a.Confirmed, a.Failed+a.Expired, number(a.Backend), number(a.BackendTwice))
-	fmt.Fprintf(w, "typing\t\t%d\t\t\t%s\t\t\n", a.Typing, number(a.BackendTyping))
+	fmt.Fprintf(w, "\n%-20s\tACCEPTED\tSENT\tCONFIRMED\tFAILED\tBACKEND\tTWICE\t\n", "ACTIONS")
+	fmt.Fprintf(w, "queued              \t%d\t%d\t%d\t%d\t%s\t%s\t\n", a.Accepted, a.Sent, a.Confirmed, a.Failed+a.Expired, number(a.Backend), number(a.BackendTwice))
+	fmt.Fprintf(w, "typing              \t\t%d\t\t\t%s\t\t\n", a.Typing, number(a.BackendTyping))
 	_ = w.Flush() // it is the terminal's
 	if s.Equal {
 		fmt.Fprintf(out, "\nin %.0f s nothing was lost and nothing was done twice\n", s.Seconds)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -59,6 +60,10 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, ready func
 	options := api.Options{
 		Status: func() any { return r.status() }, Unready: r.unready,
 		Act: br.Door().Act, Tail: b.Tail, Link: br.Link, Log: log,
+	}
+	// What a killed bridge left there; the lock says that nobody uses it.
+	if err := os.RemoveAll(cfg.RuntimeDir()); err != nil {
+		return fmt.Errorf("empty the runtime directory: %w", err)
 	}
 	socket, err := api.ListenUnix(cfg.APISocket())
 	if err != nil {
