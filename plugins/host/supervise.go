@@ -54,6 +54,7 @@ func (h *Host) Run(ctx context.Context) error {
 		running.Go(func() { h.supervise(ctx, p) })
 	}
 	running.Wait()
+	<-ctx.Done() // there may be no plugin at all
 	return context.Cause(ctx)
 }
 
