@@ -46,7 +46,8 @@ type Status struct {
 	// Reason says what led to the state.
 	Reason string    `json:"reason"`
 	Since  time.Time `json:"since"`
-	// Attempt counts the dials since the last connection; 0 while connected.
+	// Attempt counts the dials that have failed since the last connection, or
+	// since somebody asked to connect; 0 while connected.
 	Attempt int `json:"attempt"`
 	// Connections counts those that were made.
 	Connections int `json:"connections"`
@@ -66,7 +67,7 @@ type Options struct {
 	Changed func(Status)
 	// Initial and Max are the bounds of the backoff; default 1 s and 30 s.
 	Initial, Max time.Duration
-	// Attempts is how many dials may fail in a row; 0: any number.
+	// Attempts is after how many failed dials in a row to give up; 0: never.
 	Attempts int
 	// Heartbeat is the interval of the application's ping; default 30 s. The
 	// socket itself is asked twice as often.
@@ -79,8 +80,8 @@ type Options struct {
 const (
 	// stable is how long a connection must last to count as good.
 	stable = 30 * time.Second
-	// refusedInitial and refusedMax bound the slow lane.
-	refusedInitial, refusedMax = 30 * time.Second, 5 * time.Minute
+	// refusedMin and refusedMax bound the waits of the slow lane.
+	refusedMin, refusedMax = 30 * time.Second, 5 * time.Minute
 )
 
 // Link is one account's connection. Its methods are safe for concurrent use.
@@ -103,6 +104,9 @@ const (
 )
 
 var commandNames = [...]string{"connect", "disconnect", "reconnect"}
+
+// reason is what a state says that the command led to.
+func (c command) reason() string { return commandNames[c] + " asked for" }
 
 // New returns a link. It does nothing before Run.
 func New(o Options) *Link {
@@ -135,84 +139,105 @@ func fullJitter(initial, max time.Duration) *backoff.ExponentialBackOff {
 	}
 }
 
+// slowLane waits between 30 s and 1 min, then twice as long, …, and never longer
+// than 5 min.
+func slowLane() *backoff.ExponentialBackOff {
+	return &backoff.ExponentialBackOff{
+		InitialInterval: refusedMin * 3 / 2, MaxInterval: refusedMax * 3 / 4, Multiplier: 2, RandomizationFactor: 1. / 3,
+	}
+}
+
 // Run keeps the connection until ctx ends, and returns its cause, or the error
 // of Options.Frame.
-func (l *Link) Run(ctx context.Context) error {
-	defer func() { l.set(Disconnected, reasonOf(ctx)) }()
-	normal := fullJitter(l.o.Initial, l.o.Max)
-	slow := fullJitter(refusedInitial, refusedMax)
+func (l *Link) Run(ctx context.Context) (err error) {
+	defer func() { l.set(Disconnected, err.Error()) }()
+	lanes := lanes{fullJitter(l.o.Initial, l.o.Max), slowLane()}
 	reason := "starting"
 	for {
 		l.set(Connecting, reason)
-		began := time.Now()
-		err, asked := l.once(ctx)
+		asked, err := l.once(ctx)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		var broken *frameError
-		switch {
-		case errors.As(err, &broken):
+		if broken, ok := errors.AsType[*frameError](err); ok {
 			return broken.err
-		case asked == reconnect:
-			reason = "reconnect asked for"
-			continue
-		case asked == disconnect:
-			if reason, err = l.away(ctx); err != nil {
+		}
+		if asked == noCommand {
+			if reason, asked, err = l.pause(ctx, lanes, err); err != nil {
 				return err
 			}
-			continue
 		}
-
-		attempt := l.failed()
-		if attempt == 1 && time.Since(began) >= stable {
-			normal.Reset()
-			slow.Reset()
-		}
-		state, lane := Disconnected, normal
-		if errors.Is(err, connectors.ErrRefused) {
-			state, lane = Error, slow
-		}
-		if errors.Is(err, connectors.ErrPermanent) || l.o.Attempts > 0 && attempt > l.o.Attempts {
-			l.set(Error, fmt.Sprintf("gave up after %d attempts: %v", attempt, err))
-			l.o.Log.Error("link gave up; `switchboard link connect` tries again", "attempts", attempt, "error", err)
-			if reason, err = l.away(ctx); err != nil {
+		if asked == disconnect {
+			l.set(Disconnected, asked.reason())
+			if asked, err = l.away(ctx); err != nil {
 				return err
 			}
-			continue
 		}
-		wait := lane.NextBackOff()
-		l.set(state, err.Error())
-		l.o.Log.Warn("link is down", "state", state, "error", err, "attempt", attempt, "again_in", wait.Round(time.Millisecond))
-		select {
-		case <-time.After(wait):
-			reason = "trying again after: " + err.Error()
-		case c := <-l.commands:
-			reason = commandNames[c] + " asked for"
-			if c == disconnect {
-				if reason, err = l.away(ctx); err != nil {
-					return err
-				}
-			}
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if asked != noCommand {
+			reason = asked.reason()
+			l.begin(lanes)
 		}
 	}
 }
 
-// away stays disconnected until a command, and returns the reason to connect.
-func (l *Link) away(ctx context.Context) (string, error) {
-	if l.Status().State != Error {
-		l.set(Disconnected, "disconnect asked for")
+// lanes are the two ways to wait. Run's goroutine alone touches them.
+type lanes struct{ normal, slow *backoff.ExponentialBackOff }
+
+// pause waits, after a connection or a dial that ended with failure, until it
+// is time to dial again, and returns the reason to do so, or the command that
+// came first.
+func (l *Link) pause(ctx context.Context, lanes lanes, failure error) (string, command, error) {
+	was := l.Status()
+	attempt := 0
+	switch {
+	case was.State != Connected:
+		attempt = l.failed()
+	case time.Since(was.Since) >= stable:
+		l.begin(lanes)
 	}
+	if errors.Is(failure, connectors.ErrPermanent) || l.o.Attempts > 0 && attempt >= l.o.Attempts {
+		l.set(Error, fmt.Sprintf("gave up after %d attempts: %v", attempt, failure))
+		l.o.Log.Error("link gave up; `switchboard link connect` tries again", "attempts", attempt, "error", failure)
+		c, err := l.away(ctx)
+		return "", c, err
+	}
+	state, lane := Disconnected, lanes.normal
+	if errors.Is(failure, connectors.ErrRefused) {
+		state, lane = Error, lanes.slow
+	}
+	wait := lane.NextBackOff()
+	l.set(state, failure.Error())
+	l.o.Log.Warn("link is down", "state", state, "error", failure, "attempt", attempt, "again_in", wait.Round(time.Millisecond))
+	select {
+	case <-time.After(wait):
+		return "trying again after: " + failure.Error(), noCommand, nil
+	case c := <-l.commands:
+		return "", c, nil
+	case <-ctx.Done():
+		return "", noCommand, context.Cause(ctx)
+	}
+}
+
+// begin forgets what failed before.
+func (l *Link) begin(lanes lanes) {
+	lanes.normal.Reset()
+	lanes.slow.Reset()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.status.Attempt = 0
+}
+
+// away waits for the command to connect again.
+func (l *Link) away(ctx context.Context) (command, error) {
 	for {
 		select {
 		case c := <-l.commands:
 			if c != disconnect {
-				return commandNames[c] + " asked for", nil
+				return c, nil
 			}
-			l.set(Disconnected, "disconnect asked for")
+			l.set(Disconnected, c.reason())
 		case <-ctx.Done():
-			return "", context.Cause(ctx)
+			return noCommand, context.Cause(ctx)
 		}
 	}
 }
@@ -222,7 +247,7 @@ const noCommand command = -1
 
 // once dials and serves one connection. It returns why it ended, and the
 // command that ended it, if one did.
-func (l *Link) once(ctx context.Context) (error, command) {
+func (l *Link) once(ctx context.Context) (command, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
@@ -236,45 +261,48 @@ func (l *Link) once(ctx context.Context) (error, command) {
 		dial <- dialed{s, err}
 	}()
 	var session connectors.Session
-	select {
-	case d := <-dial:
-		if d.err != nil {
-			return d.err, noCommand
+	for session == nil {
+		select {
+		case d := <-dial:
+			if d.err != nil {
+				return noCommand, d.err
+			}
+			session = d.session
+		case c := <-l.commands:
+			if c == connect {
+				continue // that is what it does
+			}
+			cancel()
+			if d := <-dial; d.err == nil {
+				d.session.Close()
+			}
+			return c, errAsked
 		}
-		session = d.session
-	case c := <-l.commands:
-		cancel()
-		if d := <-dial; d.err == nil {
-			d.session.Close()
-		}
-		return errAsked, c
 	}
 
 	l.connected(session)
-	defer l.lost()
 	ended := make(chan error, 2)
 	var handling handling
 	var working sync.WaitGroup
 	working.Go(func() { ended <- l.read(ctx, session, &handling) })
 	working.Go(func() { ended <- l.heartbeat(ctx, session, &handling) })
-	stop := func() {
+	defer func() {
+		l.lost() // nobody writes to what is being closed
 		session.Close()
 		cancel()
 		working.Wait()
-	}
-	select {
-	case err := <-ended:
-		stop()
-		return err, noCommand
-	case c := <-l.commands:
-		stop()
-		if c == connect { // it is connected: nothing to do but what was asked in other words
-			c = reconnect
+	}()
+	for {
+		select {
+		case err := <-ended:
+			return noCommand, err
+		case c := <-l.commands:
+			if c != connect {
+				return c, errAsked
+			}
+		case <-ctx.Done():
+			return noCommand, context.Cause(ctx)
 		}
-		return errAsked, c
-	case <-ctx.Done():
-		stop()
-		return context.Cause(ctx), noCommand
 	}
 }
 
@@ -424,11 +452,4 @@ func (l *Link) set(s State, reason string) {
 	status := l.status
 	l.mu.Unlock()
 	l.o.Changed(status)
-}
-
-func reasonOf(ctx context.Context) string {
-	if err := context.Cause(ctx); err != nil {
-		return err.Error()
-	}
-	return "stopped"
 }
