@@ -68,11 +68,15 @@ func checkPlugin(ctx context.Context, cfg *config.Config, s host.Spec) ([]string
 		var list []string
 		for _, p := range refusal.Problems {
 			path := append([]string{"plugins", s.Name, "config"}, pointer(p.Path)...)
-			list = append(list, fmt.Sprintf("%s: %s: %s", cfg.Position(path...), config.FormatPath(path), p.Message))
+			list = append(list, config.Problem{
+				Source: cfg.Position(path...), Path: config.FormatPath(path), Message: p.Message,
+			}.String())
 		}
 		return list, nil
 	}
-	return []string{fmt.Sprintf("%s: plugins.%s: %v", cfg.Position("plugins", s.Name), s.Name, err)}, nil
+	return []string{config.Problem{
+		Source: cfg.Position("plugins", s.Name), Path: config.FormatPath([]string{"plugins", s.Name}), Message: err.Error(),
+	}.String()}, nil
 }
 
 // pointer splits a JSON Pointer (RFC 6901).

@@ -26,7 +26,12 @@ func (f *dialFlags) dial() (*api.Client, error) {
 }
 
 func newLink() *cobra.Command {
-	c := &cobra.Command{Use: "link", Short: "Connect, disconnect or reconnect an account of a running bridge"}
+	c := &cobra.Command{
+		Use: "link", Short: "Connect, disconnect or reconnect an account of a running bridge",
+		RunE: func(*cobra.Command, []string) error {
+			return usagef("link takes connect, disconnect or reconnect, and an account")
+		},
+	}
 	for _, command := range []struct{ name, short string }{
 		{"connect", "Connect at once, where the link is away or waiting"},
 		{"disconnect", "Disconnect and stay away until told otherwise"},

@@ -154,7 +154,11 @@ func (d *demo) show(ctx context.Context, r *bridgeRun, w *world, cfg *config.Con
 	if err := r.ready(ctx); err != nil {
 		return nil, err
 	}
-	say("ready        customers write %g messages a second\n", d.rate)
+	if w.backend != nil {
+		say("ready        customers write %g messages a second\n", d.rate)
+	} else {
+		say("ready        whatever happens at the backend shows here\n")
+	}
 	w.talk()
 
 	timer := make(<-chan time.Time)

@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/switchboard-dev/switchboard/config"
 )
 
 // version is set by the linker for a release.
@@ -37,13 +39,25 @@ func run(args []string) int {
 		return exitDone
 	}
 	if !errors.Is(err, errSaid) {
-		fmt.Fprintln(os.Stderr, "switchboard: "+strings.TrimSpace(err.Error()))
+		fmt.Fprintln(os.Stderr, message(err))
 	}
 	var usage *usageError
 	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") {
 		return exitUsage
 	}
 	return exitFailed
+}
+
+// message is an error as it is shown: a line for each thing that is wrong.
+func message(err error) string {
+	if problems, ok := errors.AsType[*config.Error](err); ok {
+		lines := make([]string, len(problems.Problems))
+		for i, p := range problems.Problems {
+			lines[i] = "switchboard: " + p.String()
+		}
+		return strings.Join(lines, "\n")
+	}
+	return "switchboard: " + strings.Join(strings.Fields(err.Error()), " ")
 }
 
 // errSaid ends a command that has already said what is wrong.
