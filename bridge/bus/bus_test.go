@@ -1,15 +1,18 @@
 package bus_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
@@ -170,11 +173,22 @@ func TestASecondBridgeOnTheSameDirectoryIsRefused(t *testing.T) {
 func TestOpenSaysWhatIsWrongWithNATS(t *testing.T) {
 	plain := open(t, func(o *bus.Options) { o.Listen = "127.0.0.1:0" })
 	port := plain.Address()[strings.LastIndex(plain.Address(), ":")+1:]
+	without, err := server.NewServer(&server.Options{Port: server.RANDOM_PORT, NoSigs: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	without.Start()
+	defer without.WaitForShutdown()
+	defer without.Shutdown()
+	if !without.ReadyForConnections(10 * time.Second) {
+		t.Fatal("the server without JetStream is not ready")
+	}
 	tests := []struct {
 		name   string
 		change func(*bus.Options)
 		want   string
 	}{
+		{"no JetStream", func(o *bus.Options) { o.URL = without.ClientURL() }, "has no JetStream: start it with JetStream on (nats-server -js)"},
 		{"nobody there", func(o *bus.Options) { o.URL = "nats://127.0.0.1:1" }, "is it running"},
 		{"a port in use", func(o *bus.Options) { o.Listen = "127.0.0.1:" + port }, "set nats.listen to another"},
 		{"a password is not shown", func(o *bus.Options) { o.URL = "nats://me:hunter22@127.0.0.1:1" }, "connect to NATS at nats://127.0.0.1:1:"},
@@ -306,5 +320,64 @@ func TestTheStoreKeepsAnyKey(t *testing.T) {
 		if _, err := b.Get(t.Context(), "p", key); !errors.Is(err, bus.ErrNoKey) {
 			t.Errorf("Get(%q) after = %v", key, err)
 		}
+	}
+}
+
+func TestOrderHoldsWhileNATSIsRestarted(t *testing.T) {
+	store, port := t.TempDir(), 0
+	start := func() *server.Server {
+		s, err := server.NewServer(&server.Options{
+			Host: "127.0.0.1", Port: cmp.Or(port, server.RANDOM_PORT), JetStream: true, StoreDir: store, SyncAlways: true, NoSigs: true,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Start()
+		if !s.ReadyForConnections(10 * time.Second) {
+			t.Fatal("the server is not ready")
+		}
+		port = s.Addr().(*net.TCPAddr).Port
+		return s
+	}
+	s := start()
+	b := open(t, func(o *bus.Options) { o.URL = s.ClientURL() })
+
+	const conversations, each = 20, 200
+	var done sync.WaitGroup
+	done.Add(conversations * each)
+	for n := range each {
+		for c := range conversations {
+			err := b.Publish(t.Context(), message(fmt.Sprint(c), n), func(p bus.Publication) {
+				if p.Err != nil {
+					t.Error(p.Err)
+				}
+				done.Done()
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n == each/2 {
+			s.Shutdown()
+			s.WaitForShutdown()
+			s = start()
+		}
+	}
+	done.Wait()
+	defer s.WaitForShutdown()
+	defer s.Shutdown()
+
+	feed, err := b.OpenFeed(t.Context(), bus.FeedSpec{Owner: "p", Name: "f", Accounts: []string{"7"}, Events: []event.Pattern{"*"}, Held: 2 * conversations * each})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer feed.Close()
+	last := map[string]int{}
+	for range conversations * each {
+		e := next(t, feed).Event
+		if want := message(e.Conversation, last[e.Conversation]).ID; e.ID != want {
+			t.Fatalf("event %s where %s was due", e.ID, want)
+		}
+		last[e.Conversation]++
 	}
 }
