@@ -62,9 +62,10 @@ func (d *Delivery) Typing(ctx context.Context, fn func(context.Context) error) e
 // Conversation is filled in: the event's, and an id that is the same when the
 // handler runs again and takes the same actions in the same order.
 func (d *Delivery) Do(ctx context.Context, a event.Action) error {
-	n := d.actions.Add(1)
-	if a.ID == "" {
-		a.ID = fmt.Sprintf("%s/%s/%d", d.Event.ID, d.Feed, n)
+	// Typing has no id, and does not count: whether it could be sent must not
+	// change the ids of what follows.
+	if a.ID == "" && !a.Type.Live() {
+		a.ID = fmt.Sprintf("%s/%s/%d", d.Event.ID, d.Feed, d.actions.Add(1))
 	}
 	if a.Account == "" {
 		a.Account = d.Event.Account

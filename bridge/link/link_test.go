@@ -1,0 +1,760 @@
+package link_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+	"google.golang.org/grpc/test/bufconn"
+
+	"github.com/switchboard-dev/switchboard/bridge/link"
+	"github.com/switchboard-dev/switchboard/connectors"
+	"github.com/switchboard-dev/switchboard/connectors/account"
+	"github.com/switchboard-dev/switchboard/connectors/simulator"
+	"github.com/switchboard-dev/switchboard/proto/event"
+	"github.com/switchboard-dev/switchboard/proto/secret"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	good  secret.Text = "g00d-token"
+	wrong secret.Text = "wr0ng-token"
+	// ever is longer than any test.
+	ever = 1000 * time.Hour
+)
+
+// rig is a link of the real connector to a simulated backend, over connections
+// in memory, all in a bubble of virtual time.
+type rig struct {
+	*link.Link
+	t    *testing.T
+	sim  *simulator.Server
+	stop context.CancelCauseFunc
+	over chan struct{} // closed when Run has returned
+	err  error         // what it returned
+	news chan struct{} // of a dial or a change
+
+	mu      sync.Mutex
+	dials   []time.Time
+	token   secret.Text
+	hang    bool // handshakes get no answer
+	history []link.Status
+	frames  []connectors.Frame
+}
+
+// inBubble runs the test in a bubble, whose end asserts that no goroutine is
+// left.
+func inBubble(t *testing.T, run func(*testing.T, *rig), change ...func(*link.Options)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { run(t, newRig(t, change...)) })
+}
+
+func newRig(t *testing.T, change ...func(*link.Options)) *rig {
+	r := &rig{
+		t: t, token: good, over: make(chan struct{}), news: make(chan struct{}, 1),
+		sim: simulator.New(simulator.Options{Accounts: []simulator.Account{{ID: "7", Token: good}}}),
+	}
+	memory := bufconn.Listen(1 << 20)
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		r.mu.Lock()
+		hang := r.hang
+		r.mu.Unlock()
+		if hang {
+			<-req.Context().Done()
+			return
+		}
+		r.sim.ServeHTTP(w, req)
+	})}
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = server.Serve(memory) })
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return memory.DialContext(ctx)
+	}}
+	t.Cleanup(func() {
+		_ = r.end(errors.New("the test is over"))
+		_ = r.sim.Close()
+		_ = server.Close()
+		serving.Wait()
+	})
+	o := link.Options{
+		Connector: account.New(account.Options{
+			Account: "7", WSURL: "ws://backend", MessageType: event.MessageOutgoing,
+			HTTPClient: &http.Client{Transport: transport},
+			Token: func() (secret.Text, error) { // once for each dial
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				r.dials = append(r.dials, time.Now())
+				r.poke()
+				return r.token, nil
+			},
+		}),
+		Frame: func(_ context.Context, f connectors.Frame) error {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.frames = append(r.frames, f)
+			return nil
+		},
+		Changed: func(s link.Status) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.history = append(r.history, s)
+			r.poke()
+		},
+		Log: slog.New(slog.DiscardHandler),
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	r.Link = link.New(o)
+	return r
+}
+
+// run starts the link and returns when it waits for something.
+func (r *rig) run() {
+	ctx, stop := context.WithCancelCause(context.Background())
+	r.stop = stop
+	go func() {
+		defer close(r.over)
+		r.err = r.Link.Run(ctx)
+	}()
+	synctest.Wait()
+}
+
+func (r *rig) poke() {
+	select {
+	case r.news <- struct{}{}:
+	default:
+	}
+}
+
+// end stops the link and returns what Run returned.
+func (r *rig) end(cause error) error {
+	if r.stop == nil {
+		return nil
+	}
+	r.stop(cause)
+	<-r.over
+	return r.err
+}
+
+func (r *rig) fault(f simulator.Fault) {
+	r.t.Helper()
+	f.Account = "7"
+	if err := r.sim.SetFault(f); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// down makes the backend answer with 503, and drops what is open.
+func (r *rig) down() { r.fault(simulator.Fault{Name: simulator.Restart, Duration: ever}) }
+
+func (r *rig) up() {
+	r.t.Helper()
+	if _, err := r.sim.ClearFault("7", ""); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// until lets time pass until the condition on dials and changes holds.
+func (r *rig) until(what string, condition func() bool) {
+	r.t.Helper()
+	late := time.After(10 * time.Hour)
+	for synctest.Wait(); !condition(); synctest.Wait() {
+		select {
+		case <-r.news:
+		case <-late:
+			r.t.Fatalf("in hours not %s; status %+v", what, r.Status())
+		}
+	}
+}
+
+func (r *rig) is(s link.State) func() bool { return func() bool { return r.Status().State == s } }
+
+func (r *rig) dialed(n int) func() bool { return func() bool { return len(r.dialTimes()) >= n } }
+
+func (r *rig) dialTimes() []time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.dials)
+}
+
+func (r *rig) changes() []link.Status {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.history)
+}
+
+// wants asserts the state and what its reason has in it.
+func (r *rig) wants(s link.State, reason string) {
+	r.t.Helper()
+	synctest.Wait()
+	if got := r.Status(); got.State != s || !strings.Contains(got.Reason, reason) {
+		r.t.Fatalf("status = %+v, want %s because of %q", got, s, reason)
+	}
+}
+
+// stays asserts that nothing is dialed in a day.
+func (r *rig) stays(s link.State) {
+	r.t.Helper()
+	before := len(r.dialTimes())
+	time.Sleep(24 * time.Hour)
+	r.wants(s, "")
+	if n := len(r.dialTimes()); n != before {
+		r.t.Fatalf("%d dials in a day away", n-before)
+	}
+}
+
+func (r *rig) do(command func(context.Context) error) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := command(ctx); err != nil {
+		r.t.Fatal(err)
+	}
+	synctest.Wait()
+}
+
+func waits(dials []time.Time) []time.Duration {
+	var list []time.Duration
+	for i := range len(dials) - 1 {
+		list = append(list, dials[i+1].Sub(dials[i]))
+	}
+	return list
+}
+
+// inRange asserts that the samples lie between the bounds and reach near both:
+// evenly distributed, this many miss a third of it once in ten million times.
+func inRange(t *testing.T, what string, samples []time.Duration, low, high time.Duration) {
+	t.Helper()
+	least, most := slices.Min(samples), slices.Max(samples)
+	margin := (high - low) / 3
+	if least < low || most > high || least > low+margin || most < high-margin {
+		t.Errorf("%s: waits of %s to %s, want them all over %s to %s", what, least, most, low, high)
+	}
+}
+
+const samples = 40
+
+func TestTheBackoffDoublesWithFullJitterUpToItsMaximum(t *testing.T) {
+	bounds := []time.Duration{1, 2, 4, 8, 16, 30, 30, 30}
+	all := make([][]time.Duration, len(bounds))
+	for range samples {
+		inBubble(t, func(t *testing.T, r *rig) {
+			r.down()
+			r.run()
+			r.until("dialed", r.dialed(len(bounds)+1))
+			for i, wait := range waits(r.dialTimes())[:len(bounds)] {
+				all[i] = append(all[i], wait)
+			}
+		})
+	}
+	for i, bound := range bounds {
+		inRange(t, bound.String(), all[i], 0, bound*time.Second)
+	}
+}
+
+func TestInitialAndMaxAreTheBoundsOfTheBackoff(t *testing.T) {
+	var first, later []time.Duration
+	for range samples {
+		inBubble(t, func(t *testing.T, r *rig) {
+			r.down()
+			r.run()
+			r.until("dialed", r.dialed(6))
+			w := waits(r.dialTimes())
+			first, later = append(first, w[0]), append(later, w[3])
+		}, func(o *link.Options) { o.Initial, o.Max = 100*time.Millisecond, 300*time.Millisecond })
+	}
+	inRange(t, "first", first, 0, 100*time.Millisecond)
+	inRange(t, "later", later, 0, 300*time.Millisecond)
+}
+
+func TestTheBackoffBeginsAnewAfterAStableConnectionOnly(t *testing.T) {
+	for name, test := range map[string]struct{ lasts, bound time.Duration }{
+		"a short one":  {29 * time.Second, 30 * time.Second},
+		"a stable one": {31 * time.Second, time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var after []time.Duration
+			for range samples {
+				inBubble(t, func(t *testing.T, r *rig) {
+					r.down()
+					r.run()
+					r.until("dialed", r.dialed(6))
+					r.up()
+					r.until("connected", r.is(link.Connected))
+					time.Sleep(test.lasts - time.Since(r.Status().Since))
+					r.down()
+					down, n := time.Now(), len(r.dialTimes())
+					r.until("dialed", r.dialed(n+1))
+					after = append(after, r.dialTimes()[n].Sub(down))
+				})
+			}
+			inRange(t, "after it", after, 0, test.bound)
+		})
+	}
+}
+
+func TestItGivesUpAfterItsAttemptsUntilSomebodyAsks(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.down()
+		r.run()
+		r.until("given up", r.is(link.Error))
+		r.wants(link.Error, "gave up after 3 attempts: dial ws://backend/ws/accounts/7/: the backend answered HTTP 503")
+		if n := len(r.dialTimes()); n != 3 {
+			t.Errorf("%d dials", n)
+		}
+		r.stays(link.Error)
+
+		r.do(r.Connect) // it is down still: there are three attempts again
+		r.until("given up again", r.is(link.Error))
+		if n := len(r.dialTimes()); n != 6 {
+			t.Errorf("%d dials", n)
+		}
+		r.up()
+		r.do(r.Connect)
+		r.wants(link.Connected, "accepted")
+		if s := r.Status(); s.Attempt != 0 {
+			t.Errorf("status = %+v", s)
+		}
+
+		r.down() // the loss of a connection is no attempt
+		r.until("given up once more", r.is(link.Error))
+		if n := len(r.dialTimes()); n != 10 {
+			t.Errorf("%d dials", n)
+		}
+		r.do(r.Disconnect)
+		r.wants(link.Disconnected, "disconnect asked for")
+	}, func(o *link.Options) { o.Attempts = 3 })
+}
+
+func TestARefusedTokenIsTriedAgainSlowlyAndReadAnew(t *testing.T) {
+	for name, refuse := range map[string]func(*rig){
+		"at the handshake": func(r *rig) { r.token = wrong },
+		"after it":         func(r *rig) { r.fault(simulator.Fault{Name: simulator.Refuse, Code: 4401}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bounds := []struct{ low, high time.Duration }{{30, 60}, {60, 120}, {120, 240}, {150, 300}, {150, 300}}
+			all := make([][]time.Duration, len(bounds))
+			for range samples {
+				inBubble(t, func(t *testing.T, r *rig) {
+					refuse(r)
+					r.run()
+					r.wants(link.Error, "the backend refused the token")
+					r.until("dialed", r.dialed(len(bounds)+1))
+					for i, wait := range waits(r.dialTimes())[:len(bounds)] {
+						all[i] = append(all[i], wait)
+					}
+					r.wants(link.Error, "the backend refused the token")
+
+					r.mu.Lock()
+					r.token = good
+					r.mu.Unlock()
+					r.up()
+					n := len(r.dialTimes())
+					r.until("connected", r.is(link.Connected))
+					if got := len(r.dialTimes()); got != n+1 {
+						t.Errorf("the new token was found by the %dth dial", got-n)
+					}
+					for _, s := range r.changes() {
+						if strings.Contains(s.Reason, wrong.Reveal()) || strings.Contains(s.Reason, good.Reveal()) {
+							t.Errorf("%q shows a token", s.Reason)
+						}
+					}
+				})
+			}
+			for i, b := range bounds {
+				inRange(t, "refused", all[i], b.low*time.Second, b.high*time.Second)
+			}
+		})
+	}
+}
+
+// situations are all that a link can be in.
+var situations = []struct {
+	name  string
+	bring func(*rig)
+}{
+	{"connected", func(r *rig) { r.run(); r.wants(link.Connected, "") }},
+	{"dialing", func(r *rig) { r.hang = true; r.run(); r.wants(link.Connecting, "") }},
+	{"waiting for the next attempt", func(r *rig) {
+		r.down()
+		r.run()
+		r.until("waiting long", func() bool { return r.Status().Attempt == 8 })
+		r.wants(link.Disconnected, "HTTP 503")
+		r.up()
+	}},
+	{"refused", func(r *rig) {
+		r.token = wrong
+		r.run()
+		r.wants(link.Error, "refused")
+		r.mu.Lock()
+		r.token = good
+		r.mu.Unlock()
+	}},
+	{"away", func(r *rig) { r.run(); r.do(r.Disconnect); r.wants(link.Disconnected, "") }},
+}
+
+func TestDisconnectStaysAway(t *testing.T) {
+	for _, s := range situations {
+		t.Run(s.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, r *rig) {
+				s.bring(r)
+				r.do(r.Disconnect)
+				r.wants(link.Disconnected, "disconnect asked for")
+				r.stays(link.Disconnected)
+				r.wants(link.Disconnected, "disconnect asked for")
+				if stats, err := r.sim.Stats("7"); err != nil || stats.Sockets.Open != 0 {
+					t.Errorf("%d sockets are open, %v", stats.Sockets.Open, err)
+				}
+				r.mu.Lock()
+				r.hang = false
+				r.mu.Unlock()
+				r.do(r.Connect)
+				r.wants(link.Connected, "")
+			})
+		})
+	}
+}
+
+func TestReconnectMakesANewConnectionAtOnce(t *testing.T) {
+	for _, s := range situations {
+		t.Run(s.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, r *rig) {
+				s.bring(r)
+				r.mu.Lock()
+				r.hang = false
+				r.mu.Unlock()
+				before, asked := r.Status().Connections, time.Now()
+				r.do(r.Reconnect)
+				r.wants(link.Connected, "")
+				if now := r.Status(); now.Connections != before+1 || now.Since != asked || now.Attempt != 0 {
+					t.Errorf("status = %+v, want a new connection since %s", now, asked)
+				}
+				all := r.changes()
+				if c := all[len(all)-2]; c.State != link.Connecting || c.Reason != "reconnect asked for" {
+					t.Errorf("before it: %+v", c)
+				}
+			})
+		})
+	}
+}
+
+func TestConnectDoesNotDisturbWhatIsUnderWay(t *testing.T) {
+	t.Run("a connection", func(t *testing.T) {
+		inBubble(t, func(t *testing.T, r *rig) {
+			r.run()
+			for range 3 {
+				r.do(r.Connect)
+			}
+			r.wants(link.Connected, "")
+			if n := len(r.changes()); n != 2 {
+				t.Errorf("changes: %+v", r.changes())
+			}
+		})
+	})
+	t.Run("a dial", func(t *testing.T) {
+		inBubble(t, func(t *testing.T, r *rig) {
+			r.hang = true
+			r.run()
+			for range 3 {
+				r.do(r.Connect)
+			}
+			r.wants(link.Connecting, "starting")
+			if s, n := r.Status(), len(r.dialTimes()); s.Attempt != 0 || n != 1 {
+				t.Errorf("status = %+v, %d dials", s, n)
+			}
+		})
+	})
+}
+
+func TestACommandEndsWithItsContext(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) { // it does not run
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := r.Reconnect(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "reconnect") {
+			t.Errorf("err = %v", err)
+		}
+	})
+}
+
+func TestAStaleConnectionIsNoticedAndReplaced(t *testing.T) {
+	const interval, timeout = 20 * time.Second, 4 * time.Second
+	// closing is what the connector gives a peer that may be there still.
+	const closing = time.Second
+	for _, name := range []simulator.FaultName{simulator.HalfOpen, simulator.NoPong} {
+		t.Run(string(name), func(t *testing.T) {
+			inBubble(t, func(t *testing.T, r *rig) {
+				r.run()
+				time.Sleep(7*interval + time.Second) // in between two pings
+				if s := r.Status(); s.Connections != 1 {
+					t.Fatalf("status = %+v before anything happened", s)
+				}
+				stale := time.Now()
+				r.fault(simulator.Fault{Name: name})
+				r.until("noticed", r.is(link.Disconnected))
+				r.wants(link.Disconnected, "the connection is stale: no answer within 4s")
+				if took := time.Since(stale); took > interval/2+timeout+closing {
+					t.Errorf("it took %s", took)
+				}
+				if name == simulator.NoPong {
+					r.up()
+				}
+				r.until("connected", r.is(link.Connected))
+				if s := r.Status(); s.Connections != 2 || time.Since(stale) > interval/2+timeout+closing+time.Second {
+					t.Errorf("status = %+v after %s", s, time.Since(stale))
+				}
+			}, func(o *link.Options) { o.Heartbeat, o.HeartbeatTimeout = interval, timeout })
+		})
+	}
+}
+
+func TestASlowFrameFunctionIsBackPressureAndNoStaleConnection(t *testing.T) {
+	for name, takes := range map[string]time.Duration{
+		"less than a ping may take": 3 * time.Second,
+		"more than a ping may take": 12 * time.Second,
+		"more than a heartbeat":     17 * time.Second,
+		"minutes":                   5 * time.Minute,
+	} {
+		t.Run(name, func(t *testing.T) {
+			const count = 50
+			var r *rig
+			var contents []string
+			inBubble(t, func(t *testing.T, made *rig) {
+				r = made
+				r.run()
+				conversation, err := r.sim.OpenConversation("7", "Ada")
+				if err != nil {
+					t.Fatal(err)
+				}
+				for n := range count {
+					if _, err := r.sim.CustomerWrites("7", conversation, strings.Repeat("x", n+1)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				time.Sleep((count + 3) * takes)
+				synctest.Wait()
+				if n := len(contents); n != count {
+					t.Errorf("%d of %d frames were handled", n, count)
+				}
+				if s := r.Status(); s.State != link.Connected || s.Connections != 1 || len(r.changes()) != 2 {
+					t.Errorf("status = %+v, changes: %+v", s, r.changes())
+				}
+				// And what is stale after it is noticed again.
+				r.fault(simulator.Fault{Name: simulator.HalfOpen})
+				r.until("noticed", r.is(link.Disconnected))
+			}, func(o *link.Options) {
+				o.Frame = func(ctx context.Context, f connectors.Frame) error {
+					if f.Type != event.MessageNew {
+						return nil
+					}
+					select {
+					case <-time.After(takes):
+					case <-ctx.Done():
+						return ctx.Err()
+					}
+					contents = append(contents, string(f.Data))
+					return nil
+				}
+			})
+		})
+	}
+}
+
+func TestFramesComeInTheirOrder(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.run()
+		conversation, err := r.sim.OpenConversation("7", "Ada")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range 50 {
+			if _, err := r.sim.CustomerWrites("7", conversation, "hello"); err != nil {
+				t.Fatal(err)
+			}
+			if n == 25 {
+				r.fault(simulator.Fault{Name: simulator.Malformed})
+			}
+		}
+		synctest.Wait()
+		var kinds []connectors.Kind
+		last := ""
+		for _, f := range r.frames {
+			kinds = append(kinds, f.Kind)
+			if f.Type == event.MessageNew {
+				if len(f.Object) < len(last) || len(f.Object) == len(last) && f.Object <= last {
+					t.Errorf("message %s came after %s", f.Object, last)
+				}
+				last = f.Object
+			}
+		}
+		if last != "50" || kinds[27] != connectors.Unreadable {
+			t.Errorf("the last message is %s; kinds: %v", last, kinds)
+		}
+	})
+}
+
+func TestSendFailsWithErrNotConnectedWhileAway(t *testing.T) {
+	action := event.Action{Type: event.MarkAsRead, Conversation: "1"}
+	inBubble(t, func(t *testing.T, r *rig) {
+		send := func() error { return r.Send(t.Context(), action, "r") }
+		if err := send(); !errors.Is(err, link.ErrNotConnected) {
+			t.Errorf("before Run: %v", err)
+		}
+		if _, err := r.sim.OpenConversation("7", "Ada"); err != nil {
+			t.Fatal(err)
+		}
+		r.run()
+		if err := send(); err != nil {
+			t.Errorf("connected: %v", err)
+		}
+		synctest.Wait()
+		r.down()
+		synctest.Wait()
+		if err := send(); !errors.Is(err, link.ErrNotConnected) {
+			t.Errorf("disconnected: %v", err)
+		}
+		r.up()
+		r.until("connected", r.is(link.Connected))
+		if err := send(); err != nil {
+			t.Errorf("connected again: %v", err)
+		}
+		synctest.Wait()
+		_ = r.end(errors.New("enough"))
+		if err := send(); !errors.Is(err, link.ErrNotConnected) {
+			t.Errorf("after Run: %v", err)
+		}
+		if s, err := r.sim.Stats("7"); err != nil || s.Refs["r"] != 2 {
+			t.Errorf("%d actions were done, %v", s.Refs["r"], err)
+		}
+	})
+}
+
+func TestReadyWakesWithTheConnection(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.down()
+		r.run()
+		ready := make(chan error, 2)
+		go func() { ready <- r.Ready(context.Background()) }()
+		ctx, cancel := context.WithCancelCause(context.Background())
+		go func() { ready <- r.Ready(ctx) }()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if len(ready) != 0 {
+			t.Fatal("ready while it was down")
+		}
+		cause := errors.New("enough")
+		cancel(cause)
+		if err := <-ready; !errors.Is(err, cause) {
+			t.Errorf("err = %v", err)
+		}
+		r.up()
+		if err := <-ready; err != nil || r.Status().State != link.Connected {
+			t.Errorf("err = %v, status = %+v", err, r.Status())
+		}
+		if err := r.Ready(context.Background()); err != nil {
+			t.Errorf("while it is connected: %v", err)
+		}
+	})
+}
+
+func TestEveryChangeHasItsReasonAndComesInOrder(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		if s := r.Status(); s.State != link.Disconnected || s.Reason != "not started" {
+			t.Errorf("before Run: %+v", s)
+		}
+		r.run()
+		time.Sleep(time.Minute)
+		r.fault(simulator.Fault{Name: simulator.Drop})
+		r.until("connected", func() bool { return r.Status().Connections == 2 && r.is(link.Connected)() })
+		r.do(r.Disconnect)
+		r.do(r.Connect)
+		_ = r.end(errors.New("maintenance"))
+
+		want := []struct {
+			state  link.State
+			reason string
+		}{
+			{link.Connecting, "starting"},
+			{link.Connected, "the backend accepted the connection"},
+			{link.Disconnected, "read: "},
+			{link.Connecting, "trying again after: read: "},
+			{link.Connected, "the backend accepted the connection"},
+			{link.Disconnected, "disconnect asked for"},
+			{link.Connecting, "connect asked for"},
+			{link.Connected, "the backend accepted the connection"},
+			{link.Disconnected, "maintenance"},
+		}
+		got := r.changes()
+		for i := range max(len(want), len(got)) {
+			if i >= len(got) || i >= len(want) || got[i].State != want[i].state || !strings.HasPrefix(got[i].Reason, want[i].reason) {
+				t.Fatalf("change %d differs: %+v", i, got)
+			}
+			if i > 0 && got[i].Since.Before(got[i-1].Since) || got[i].Since.IsZero() {
+				t.Errorf("change %d is of %s", i, got[i].Since)
+			}
+		}
+		if last := got[len(got)-1]; last != r.Status() || last.Connections != 3 {
+			t.Errorf("status = %+v, last change %+v", r.Status(), last)
+		}
+	})
+}
+
+func TestRunEndsWithTheCauseOfItsContext(t *testing.T) {
+	cause := errors.New("maintenance")
+	for _, s := range situations {
+		t.Run(s.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, r *rig) {
+				s.bring(r)
+				asked := time.Now()
+				if err := r.end(cause); !errors.Is(err, cause) {
+					t.Errorf("err = %v", err)
+				}
+				r.wants(link.Disconnected, cause.Error())
+				if took := time.Since(asked); took > 2*time.Second {
+					t.Errorf("it took %s", took)
+				}
+			})
+		})
+	}
+	t.Run("in the middle of a frame", func(t *testing.T) {
+		inBubble(t, func(t *testing.T, r *rig) {
+			r.run()
+			if _, err := r.sim.OpenConversation("7", "Ada"); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if err := r.end(cause); !errors.Is(err, cause) {
+				t.Errorf("err = %v", err)
+			}
+		}, func(o *link.Options) {
+			o.Frame = func(ctx context.Context, _ connectors.Frame) error { <-ctx.Done(); return ctx.Err() }
+		})
+	})
+}
+
+func TestRunEndsWithTheErrorOfTheFrameFunction(t *testing.T) {
+	broken := errors.New("a bug")
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.run()
+		if _, err := r.sim.OpenConversation("7", "Ada"); err != nil {
+			t.Fatal(err)
+		}
+		<-r.over
+		if !errors.Is(r.err, broken) {
+			t.Errorf("err = %v", r.err)
+		}
+		r.wants(link.Disconnected, "a bug")
+	}, func(o *link.Options) {
+		o.Frame = func(context.Context, connectors.Frame) error { return broken }
+	})
+}
