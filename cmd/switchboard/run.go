@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -89,6 +91,8 @@ stops within 10 seconds. It logs to stderr.`,
 			if err != nil {
 				return err
 			}
+			stop := ignoreHangup(log)
+			defer stop()
 			err = serve(c.Context(), cfg, log, nil)
 			if err == nil {
 				log.Info("bridge has stopped")
@@ -99,4 +103,22 @@ stops within 10 seconds. It logs to stderr.`,
 	cf.add(c)
 	lf.add(c)
 	return c
+}
+
+// ignoreHangup keeps a SIGHUP, which operators know as "reload", from ending
+// the bridge, and says what it does not do yet.
+func ignoreHangup(log *slog.Logger) (stop func()) {
+	hangups, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(hangups, syscall.SIGHUP)
+	go func() {
+		for {
+			select {
+			case <-hangups:
+				log.Warn("SIGHUP: the configuration is not reloaded yet; restart the bridge to apply a change")
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() { signal.Stop(hangups); close(done) }
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -34,8 +35,12 @@ type natsStatus struct {
 }
 
 func (r *bridgeRun) status() status {
+	dir := r.cfg.DataDir
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
 	return status{
-		Version: version, Since: r.since, DataDir: r.cfg.DataDir,
+		Version: version, Since: r.since, DataDir: dir,
 		NATS:     natsStatus{r.bus.Embedded(), r.bus.Address(), r.bus.Connected()},
 		Accounts: r.bridge.Status(), Plugins: r.host.Status(), Unready: r.unready(),
 	}
