@@ -10,7 +10,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -75,6 +77,10 @@ func (c *Connector) Dial(ctx context.Context) (connectors.Session, error) {
 
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
+	s := &session{messageType: c.o.MessageType, scrub: scrub}
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(got httptrace.GotConnInfo) { s.line = got.Conn },
+	})
 	conn, res, err := websocket.Dial(ctx, where+"?token="+url.QueryEscape(token.Reveal()),
 		&websocket.DialOptions{HTTPClient: c.o.HTTPClient, CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
@@ -86,10 +92,14 @@ func (c *Connector) Dial(ctx context.Context) (connectors.Session, error) {
 		case res != nil && res.StatusCode != http.StatusSwitchingProtocols:
 			return nil, fmt.Errorf("dial %s: the backend answered HTTP %d and not with a WebSocket", where, res.StatusCode)
 		}
+		if request := (*url.Error)(nil); errors.As(err, &request) {
+			err = request.Err // it shows the whole URL, with the token
+		}
 		return nil, scrub(fmt.Errorf("dial %s: %w", where, err))
 	}
 	conn.SetReadLimit(maxFrame)
-	return &session{conn: conn, messageType: c.o.MessageType, scrub: scrub}, nil
+	s.conn = conn
+	return s, nil
 }
 
 // scrubbed is an error of others that may have the token in its text: dial
@@ -107,12 +117,14 @@ func (s *scrubbed) Unwrap() error { return s.err }
 
 // session is one WebSocket.
 type session struct {
-	conn        *websocket.Conn
+	conn *websocket.Conn
+	// line is what conn runs over; nil where the HTTP client does not tell.
+	line        net.Conn
 	messageType event.MessageType
 	scrub       func(error) error
 	pings       atomic.Uint64
-	// over is the error of a session that has ended while a frame still tells
-	// of it. Receive's goroutine alone touches it.
+	// over is the error of a session that has ended. Receive's goroutine alone
+	// touches it.
 	over error
 }
 
@@ -129,7 +141,9 @@ func (s *session) Receive(ctx context.Context) (connectors.Frame, error) {
 		s.over = fmt.Errorf("a frame was larger than %d MiB", maxFrame>>20)
 		return connectors.Frame{Kind: connectors.Unreadable, Fault: s.over, Received: now}, nil
 	case err != nil:
-		return connectors.Frame{}, s.closed(err)
+		s.over = s.closed(err)
+		_ = s.conn.CloseNow() // not every error has closed it; nobody reads on
+		return connectors.Frame{}, s.over
 	case kind != websocket.MessageText:
 		return connectors.Frame{Kind: connectors.Unreadable, Raw: raw, Received: now,
 			Fault: errors.New("a binary frame; the account protocol has text frames")}, nil
@@ -182,22 +196,17 @@ func (s *session) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Close is [connectors.Session]. The closing handshake may take five seconds
-// where the peer is gone; CloseNow after it is the bound.
+// closeTimeout bounds the closing handshake.
+const closeTimeout = time.Second
+
+// Close is [connectors.Session]. The library gives a peer that does not answer
+// five seconds and cannot be hurried, so the line under it gets a deadline.
 func (s *session) Close() error {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		// Its error says that the peer did not take part, which is its right.
-		_ = s.conn.Close(websocket.StatusNormalClosure, "")
-	}()
-	select {
-	case <-done:
-	case <-time.After(closeTimeout):
-		_ = s.conn.CloseNow()
-		<-done
+	if s.line != nil {
+		// It fails where the line is closed, which is as good.
+		_ = s.line.SetDeadline(time.Now().Add(closeTimeout))
 	}
+	// Its error says that the peer did not take part, which is its right.
+	_ = s.conn.Close(websocket.StatusNormalClosure, "")
 	return nil
 }
-
-const closeTimeout = time.Second

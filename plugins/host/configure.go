@@ -5,10 +5,12 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
 
@@ -106,6 +108,10 @@ func checkFeeds(feeds []*pluginv1.Feed) string {
 	return ""
 }
 
+// schemaURL is what a plugin's schema is called in errors. With a plain name it
+// would be a file of the working directory.
+const schemaURL = "plugin:///config.schema.json"
+
 // checkSchema validates a configuration and returns every error with its path.
 func checkSchema(schema, config []byte) ([]Problem, error) {
 	if len(schema) == 0 {
@@ -116,10 +122,11 @@ func checkSchema(schema, config []byte) ([]Problem, error) {
 		return nil, err
 	}
 	compiler := jsonschema.NewCompiler()
-	if err := compiler.AddResource("config.json", doc); err != nil {
+	compiler.UseLoader(jsonschema.SchemeURLLoader{}) // a plugin does not make the bridge read files
+	if err := compiler.AddResource(schemaURL, doc); err != nil {
 		return nil, err
 	}
-	compiled, err := compiler.Compile("config.json")
+	compiled, err := compiler.Compile(schemaURL)
 	if err != nil {
 		return nil, err
 	}
@@ -143,14 +150,37 @@ var english = message.NewPrinter(language.English)
 // flatten collects the leaves: those name what is wrong where.
 func flatten(e *jsonschema.ValidationError, into []Problem) []Problem {
 	if len(e.Causes) == 0 {
-		path := ""
-		for _, token := range e.InstanceLocation {
-			path += "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(token)
+		if unknown, ok := e.ErrorKind.(*kind.AdditionalProperties); ok {
+			for _, key := range unknown.Properties {
+				into = append(into, Problem{pointer(append(e.InstanceLocation, key)), "unknown key " + strconv.Quote(key)})
+			}
+			return into
 		}
-		return append(into, Problem{path, e.ErrorKind.LocalizedString(english)})
+		return append(into, Problem{pointer(e.InstanceLocation), explain(e.ErrorKind)})
 	}
 	for _, c := range e.Causes {
 		into = flatten(c, into)
 	}
 	return into
+}
+
+// pointer writes a JSON Pointer (RFC 6901).
+func pointer(tokens []string) string {
+	path := ""
+	for _, token := range tokens {
+		path += "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(token)
+	}
+	return path
+}
+
+// explain says what is wrong, without the value: it may be a secret, or one in
+// the wrong place.
+func explain(k jsonschema.ErrorKind) string {
+	switch k := k.(type) {
+	case *kind.Pattern:
+		return fmt.Sprintf("does not match pattern %q", k.Want)
+	case *kind.Format:
+		return "is not a valid " + k.Want
+	}
+	return k.LocalizedString(english)
 }

@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
-	pluginv1 "github.com/switchboard-dev/switchboard/proto/plugin/v1"
-
 	"github.com/switchboard-dev/switchboard/proto/event"
+	pluginv1 "github.com/switchboard-dev/switchboard/proto/plugin/v1"
 )
 
 // feed takes events from their source to the plugin and settles their
@@ -24,9 +24,11 @@ type feed struct {
 	log       *slog.Logger
 	stats     *FeedStats
 	echoes    *atomic.Uint64
+	// stray tells of an outcome of a delivery that is not under way.
+	stray func()
 
 	// out takes deliveries to the line. It has room for the whole window, so
-	// sending to it never blocks.
+	// sending to it blocks only for a plugin that settles what it has not read.
 	out chan<- *pluginv1.Delivery
 	// base sets the ids of this feed's deliveries apart from other feeds'.
 	base uint64
@@ -70,7 +72,14 @@ func (f *feed) run(ctx context.Context, drain <-chan struct{}) error {
 		defer close(done)
 		failed <- f.pull(pulling, pulled)
 	}()
-	defer func() { stop(); <-done; close(f.over) }()
+	defer func() {
+		f.settleRest(ctx)
+		stop()
+		<-done
+		close(f.over)
+		f.stats.held.Store(0)
+		f.stats.paused.Store(0)
+	}()
 
 	hold := time.NewTicker(holdEvery)
 	defer hold.Stop()
@@ -82,7 +91,7 @@ func (f *feed) run(ctx context.Context, drain <-chan struct{}) error {
 		if draining {
 			in = nil
 		} else {
-			f.dispatch()
+			f.dispatch(ctx)
 		}
 		select {
 		case d := <-in:
@@ -149,7 +158,7 @@ func (f *feed) take(d Delivery) {
 func isResult(t event.Type) bool { return event.Pattern("action.*").Matches(t) }
 
 // dispatch sends the heads of ready lanes while the window has room.
-func (f *feed) dispatch() {
+func (f *feed) dispatch(ctx context.Context) {
 	if !f.paused.IsZero() {
 		return
 	}
@@ -161,8 +170,26 @@ func (f *feed) dispatch() {
 		id := f.base | f.last
 		f.inside[id] = l
 		f.stats.delivered.Add(1)
-		f.out <- &pluginv1.Delivery{
-			Id: id, Feed: f.name, Attempt: uint32(l.attempt), Event: pluginv1.FromEvent(l.queue[0].event),
+		d := &pluginv1.Delivery{
+			Id: id, Feed: f.name, Attempt: uint32(l.attempt), Event: wire(l.queue[0].event),
+		}
+		select {
+		case f.out <- d:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// settleRest takes the outcomes that had come when the line ended: what the
+// plugin said it did, it did.
+func (f *feed) settleRest(ctx context.Context) {
+	for {
+		select {
+		case out := <-f.outcomes:
+			f.settle(ctx, out)
+		default:
+			return
 		}
 	}
 }
@@ -171,7 +198,7 @@ func (f *feed) dispatch() {
 func (f *feed) settle(ctx context.Context, out *pluginv1.Outcome) {
 	l := f.inside[out.GetDelivery()]
 	if l == nil {
-		f.log.Warn("outcome of a delivery that is not under way", "feed", f.name, "delivery", out.GetDelivery())
+		f.stray()
 		return
 	}
 	delete(f.inside, out.GetDelivery())
@@ -183,14 +210,23 @@ func (f *feed) settle(ctx context.Context, out *pluginv1.Outcome) {
 		f.next(l)
 	case *pluginv1.Outcome_Retry:
 		wait, given := r.Retry.GetAfter().AsDuration(), r.Retry.GetAfter() != nil
-		f.retry(ctx, l, wait, given, r.Retry.GetReason())
+		f.retry(ctx, l, wait, given, clip(r.Retry.GetReason()))
 	case *pluginv1.Outcome_Pause:
-		f.pause(l, r.Pause.GetHold().AsDuration(), r.Pause.GetReason())
+		f.pause(l, r.Pause.GetHold().AsDuration(), clip(r.Pause.GetReason()))
 	case *pluginv1.Outcome_Reject:
-		f.dead(ctx, l, r.Reject.GetReason())
+		f.dead(ctx, l, clip(r.Reject.GetReason()))
 	default:
 		f.retry(ctx, l, 0, false, "the plugin gave an outcome without a result")
 	}
+}
+
+// clip bounds what a plugin can put into logs, statuses and dead letters.
+func clip(reason string) string {
+	const most = 1024
+	if len(reason) <= most {
+		return reason
+	}
+	return strings.ToValidUTF8(reason[:most], "") + "…"
 }
 
 // retry waits for the head's next attempt, or gives it up after the last.
@@ -213,6 +249,7 @@ func (f *feed) retry(ctx context.Context, l *lane, wait time.Duration, given boo
 // that is at fault, not the event.
 func (f *feed) pause(l *lane, hold time.Duration, reason string) {
 	f.stats.failed(reason)
+	hold = max(hold, minPause)
 	l.attempt--
 	f.ready = append([]*lane{l}, f.ready...)
 	if until := time.Now().Add(hold); until.After(f.paused) {
@@ -222,6 +259,9 @@ func (f *feed) pause(l *lane, hold time.Duration, reason string) {
 		f.wait(nil, hold)
 	}
 }
+
+// minPause keeps a plugin that pauses for no time from going round and round.
+const minPause = 100 * time.Millisecond
 
 // dead makes the head a dead letter. Where that fails it stays, and is tried
 // again: nothing is acknowledged that is not kept somewhere.

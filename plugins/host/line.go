@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/switchboard-dev/switchboard/proto/event"
 	pluginv1 "github.com/switchboard-dev/switchboard/proto/plugin/v1"
@@ -26,11 +29,17 @@ type line struct {
 	answers    chan *pluginv1.Answer
 	live       chan event.Event
 	stats      *Stats
+	// complaints bounds what a plugin that keeps doing wrong adds to the log.
+	complaints rate.Sometimes
 }
 
 // maxBatch bounds how many deliveries go in one message; 64 is where the gain
-// flattens.
-const maxBatch = 64
+// flattens. batchFull, in bytes of data, keeps large ones below the largest
+// message that a plugin takes: the last may come on top.
+const (
+	maxBatch  = 64
+	batchFull = 1 << 20
+)
 
 // liveBuffer is how many typing events may wait for a slow plugin.
 const liveBuffer = 64
@@ -54,6 +63,7 @@ func Run(ctx context.Context, client pluginv1.PluginClient, spec Spec, o Options
 		spec: spec, parts: o.Parts, limits: o.Limits.withDefaults(), stats: stats,
 		log:     o.Log.With("plugin", spec.Name),
 		answers: make(chan *pluginv1.Answer), live: make(chan event.Event, liveBuffer),
+		complaints: rate.Sometimes{First: 10, Interval: time.Second},
 	}
 	return l.run(ctx, client, configured.GetFeeds())
 }
@@ -130,7 +140,8 @@ func (l *line) open(ctx context.Context, index int, declared *pluginv1.Feed) (*f
 	f := &feed{
 		name: declared.GetName(), plugin: l.spec.Name, ownEchoes: declared.GetOwnEchoes(),
 		retries: l.limits.Retries, limits: l.limits, log: l.log, stats: l.stats.feed(declared.GetName()), echoes: &l.stats.Echoes,
-		out: l.deliveries, base: uint64(index) << feedShift,
+		stray: l.stray,
+		out:   l.deliveries, base: uint64(index) << feedShift,
 		outcomes: make(chan *pluginv1.Outcome, l.limits.Window),
 		due:      make(chan *lane), over: make(chan struct{}),
 		lanes: map[string]*lane{}, inside: map[uint64]*lane{}, held: map[uint64]*entry{},
@@ -184,7 +195,7 @@ func (l *line) send(ctx context.Context, stream pluginv1.Plugin_ConnectClient, d
 			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Answer{Answer: a}}
 		case e := <-l.live:
 			l.stats.Live.Add(1)
-			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Live{Live: &pluginv1.Live{Event: pluginv1.FromEvent(e)}}}
+			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Live{Live: &pluginv1.Live{Event: wire(e)}}}
 		case <-drain:
 			drain = nil
 			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Drain{Drain: &pluginv1.Drain{}}}
@@ -201,11 +212,11 @@ func (l *line) send(ctx context.Context, stream pluginv1.Plugin_ConnectClient, d
 
 // batch takes what is ready beside the first; it waits for nothing.
 func (l *line) batch(first *pluginv1.Delivery) *pluginv1.Deliveries {
-	list := []*pluginv1.Delivery{first}
-	for len(list) < maxBatch {
+	list, size := []*pluginv1.Delivery{first}, len(first.GetEvent().GetData())
+	for len(list) < maxBatch && size < batchFull {
 		select {
 		case d := <-l.deliveries:
-			list = append(list, d)
+			list, size = append(list, d), size+len(d.GetEvent().GetData())
 			continue
 		default:
 		}
@@ -253,11 +264,26 @@ func (l *line) receive(ctx context.Context, stream pluginv1.Plugin_ConnectClient
 func (l *line) settle(ctx context.Context, out *pluginv1.Outcome) {
 	index := out.GetDelivery() >> feedShift
 	if index >= uint64(len(l.feeds)) {
-		l.log.Warn("outcome of a delivery that never was", "delivery", out.GetDelivery())
+		l.stray()
 		return
 	}
 	select {
 	case l.feeds[index].outcomes <- out:
 	case <-ctx.Done():
 	}
+}
+
+func (l *line) stray() {
+	l.complaints.Do(func() { l.log.Warn("outcome of a delivery that is not under way") })
+}
+
+// wire is the event as it goes to the plugin. Its data is bytes; but one
+// attribute that is not UTF-8 would make gRPC end the line, again and again.
+func wire(e event.Event) *pluginv1.Event {
+	w := pluginv1.FromEvent(e)
+	for _, s := range []*string{&w.Id, &w.Type, &w.Source, &w.Account, &w.Conversation, &w.By, &w.Action,
+		&w.TraceParent, &w.TraceState} {
+		*s = strings.ToValidUTF8(*s, "\uFFFD")
+	}
+	return w
 }

@@ -64,15 +64,23 @@ func (l *line) answer(ctx context.Context, req *pluginv1.Request) *pluginv1.Answ
 
 // act passes an action on, if it was granted.
 func (l *line) act(ctx context.Context, a event.Action) (*pluginv1.Accepted, error) {
+	if err := a.Check(); err != nil { // first, for it bounds what is logged below
+		l.stats.Refused.Add(1)
+		return nil, err
+	}
 	if !slices.Contains(l.spec.Actions, a.Type) {
 		l.stats.Refused.Add(1)
-		l.log.Warn("action refused: not granted", "action", a.Type, "account", a.Account, "conversation", a.Conversation)
+		l.complaints.Do(func() {
+			l.log.Warn("action refused: not granted", "action", a.Type, "account", a.Account, "conversation", a.Conversation)
+		})
 		return nil, fmt.Errorf("%w: plugin %s may not %s; the operator grants it by plugins.%s.actions",
 			errNotGranted, l.spec.Name, a.Type, l.spec.Name)
 	}
 	if !slices.Contains(l.spec.Accounts, a.Account) {
 		l.stats.Refused.Add(1)
-		l.log.Warn("action refused: account not granted", "action", a.Type, "account", a.Account)
+		l.complaints.Do(func() {
+			l.log.Warn("action refused: account not granted", "action", a.Type, "account", a.Account)
+		})
 		return nil, fmt.Errorf("%w: plugin %s may not act on account %q; the operator grants it by plugins.%s.accounts",
 			errNotGranted, l.spec.Name, a.Account, l.spec.Name)
 	}

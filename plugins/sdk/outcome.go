@@ -3,6 +3,7 @@ package sdk
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -37,7 +38,12 @@ type verdict struct {
 	err      error
 }
 
-func (v *verdict) Error() string { return v.err.Error() }
+func (v *verdict) Error() string {
+	if v.err == nil {
+		return "no reason was given"
+	}
+	return v.err.Error()
+}
 func (v *verdict) Unwrap() error { return v.err }
 
 // outcome is the handler's error as it goes to the host.
@@ -48,15 +54,25 @@ func outcome(delivery uint64, err error) *pluginv1.Outcome {
 	case err == nil:
 		out.Result = &pluginv1.Outcome_Ack{Ack: &pluginv1.Ack{}}
 	case !errors.As(err, &v):
-		out.Result = &pluginv1.Outcome_Retry{Retry: &pluginv1.Retry{Reason: err.Error()}}
+		out.Result = &pluginv1.Outcome_Retry{Retry: &pluginv1.Retry{Reason: reason(err)}}
 	case v.decision == retry:
-		out.Result = &pluginv1.Outcome_Retry{Retry: &pluginv1.Retry{After: durationpb.New(v.after), Reason: err.Error()}}
+		out.Result = &pluginv1.Outcome_Retry{Retry: &pluginv1.Retry{After: durationpb.New(v.after), Reason: reason(err)}}
 	case v.decision == pause:
-		out.Result = &pluginv1.Outcome_Pause{Pause: &pluginv1.Pause{Hold: durationpb.New(v.after), Reason: err.Error()}}
+		out.Result = &pluginv1.Outcome_Pause{Pause: &pluginv1.Pause{Hold: durationpb.New(v.after), Reason: reason(err)}}
 	default:
-		out.Result = &pluginv1.Outcome_Reject{Reject: &pluginv1.Reject{Reason: err.Error()}}
+		out.Result = &pluginv1.Outcome_Reject{Reject: &pluginv1.Reject{Reason: reason(err)}}
 	}
 	return out
+}
+
+// maxReason is how much of an error goes to the host, in bytes.
+const maxReason = 4 << 10
+
+// reason is the error's text. It may hold anything, a page of a broken server
+// for one; what gRPC cannot carry would break the line for all.
+func reason(err error) string {
+	text := err.Error()
+	return strings.ToValidUTF8(text[:min(len(text), maxReason)], "\uFFFD")
 }
 
 // What the host may answer to an action or a call of the store.

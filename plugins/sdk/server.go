@@ -95,10 +95,12 @@ func (s *server[C]) Connect(stream pluginv1.Plugin_ConnectServer) error {
 		return status.Error(codes.FailedPrecondition, err.Error())
 	}
 
+	typing := make(chan event.Event, maxTyping)
+	go s.live(ctx, feeds, typing)
 	var working sync.WaitGroup
 	received := make(chan error, 1)
 	go func() {
-		err := s.receive(ctx, stream, host, feeds, outcomes, &working)
+		err := s.receive(ctx, stream, host, feeds, outcomes, typing, &working)
 		if err == nil { // drained: let what is in hand come to its end
 			working.Wait()
 		}
@@ -134,7 +136,7 @@ func (s *server[C]) Connect(stream pluginv1.Plugin_ConnectServer) error {
 
 // receive reads until the host drains (nil) or the line breaks.
 func (s *server[C]) receive(ctx context.Context, stream pluginv1.Plugin_ConnectServer, host *Host,
-	feeds map[string]*Feed, outcomes chan<- *pluginv1.Outcome, working *sync.WaitGroup) error {
+	feeds map[string]*Feed, outcomes chan<- *pluginv1.Outcome, typing chan<- event.Event, working *sync.WaitGroup) error {
 	draining := false
 	for {
 		msg, err := stream.Recv()
@@ -156,7 +158,10 @@ func (s *server[C]) receive(ctx context.Context, stream pluginv1.Plugin_ConnectS
 				})
 			}
 		case *pluginv1.FromHost_Live:
-			s.live(ctx, feeds, m.Live.GetEvent().ToEvent())
+			select {
+			case typing <- m.Live.GetEvent().ToEvent():
+			default: // too slow for it, and worth nothing later
+			}
 		case *pluginv1.FromHost_Answer:
 			host.answered(m.Answer)
 		case *pluginv1.FromHost_Drain:
@@ -180,7 +185,24 @@ func (s *server[C]) deliver(ctx context.Context, host *Host, feed *Feed, in *plu
 	return feed.Handlers.handle(ctx, d)
 }
 
-func (s *server[C]) live(ctx context.Context, feeds map[string]*Feed, e event.Event) {
+// maxTyping is how many typing events may wait for a slow handler.
+const maxTyping = 64
+
+// live hands typing events on, one after the other, beside all else: a handler
+// that takes its time or asks the host something must not keep the line from
+// being read.
+func (s *server[C]) live(ctx context.Context, feeds map[string]*Feed, typing <-chan event.Event) {
+	for {
+		select {
+		case e := <-typing:
+			s.typing(ctx, feeds, e)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *server[C]) typing(ctx context.Context, feeds map[string]*Feed, e event.Event) {
 	for _, f := range feeds {
 		if f.Handlers.OnTyping == nil {
 			continue

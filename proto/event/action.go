@@ -6,8 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"reflect"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // ActionType names what an action does, as it goes over the wire.
@@ -106,11 +110,16 @@ func (a Action) check() error {
 	case len(a.ID) > maxKey:
 		return fmt.Errorf("id has %d bytes, %d are allowed", len(a.ID), maxKey)
 	case strings.ContainsFunc(a.ID, func(r rune) bool { return r < ' ' || r == 0x7f }):
-		return errors.New("id has control characters")
+		return errors.New("id has control characters; use printable ones only")
+	case !utf8.ValidString(a.ID), !utf8.ValidString(a.Account), !utf8.ValidString(a.Conversation):
+		return errors.New("id, account and conversation must be UTF-8")
 	case len(a.Body) > MaxActionBody:
 		return fmt.Errorf("body has %d bytes, %d are allowed", len(a.Body), MaxActionBody)
 	case !a.At.IsZero() && !a.Expires.IsZero() && a.Expires.Before(a.At):
 		return errors.New("it expires before it is due")
+	}
+	if err := a.checkFields(); err != nil {
+		return err
 	}
 	switch a.Type {
 	case SendMessage:
@@ -137,8 +146,38 @@ func (a Action) check() error {
 		if *b.Status < StatusOpen || *b.Status > StatusSnoozed {
 			return fmt.Errorf("status %d is not 0 (open), 1 (resolved), 2 (pending) or 3 (snoozed)", *b.Status)
 		}
-	default:
-		return a.DecodeBody(&struct{}{})
+	}
+	return nil
+}
+
+// bodyFields are the fields of the bodies that have any.
+var bodyFields = map[ActionType][]string{
+	SendMessage:  {"content", "message_type"},
+	UpdateStatus: {"status"},
+}
+
+// checkFields reports a body that is no object, and fields that it may not
+// have. It is exact where encoding/json is not: "Content" is no content, for
+// the backend gets the body as it is.
+func (a Action) checkFields() error {
+	if len(a.Body) == 0 {
+		return nil
+	}
+	var have map[string]json.RawMessage
+	if err := json.Unmarshal(a.Body, &have); err != nil {
+		return fmt.Errorf("body of %s must be one JSON object: %w", a.Type, err)
+	}
+	if have == nil {
+		return fmt.Errorf("body of %s must be one JSON object, not null; leave it out when there is nothing to say", a.Type)
+	}
+	for _, field := range slices.Sorted(maps.Keys(have)) {
+		switch may := bodyFields[a.Type]; {
+		case slices.Contains(may, field):
+		case len(may) == 0:
+			return fmt.Errorf("body of %s has a field %q; it must be empty", a.Type, field)
+		default:
+			return fmt.Errorf("body of %s has a field %q; it may have %s", a.Type, field, strings.Join(may, " and "))
+		}
 	}
 	return nil
 }
@@ -151,13 +190,25 @@ func (a Action) DecodeBody(v any) error {
 	}
 	dec := json.NewDecoder(bytes.NewReader(a.Body))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(v); err != nil {
+	err := dec.Decode(v)
+	if wrong := (*json.UnmarshalTypeError)(nil); errors.As(err, &wrong) && wrong.Field != "" {
+		return fmt.Errorf("body of %s: %q must be a %s, not %s", a.Type, wrong.Field, jsonKind(wrong.Type), wrong.Value)
+	}
+	if err != nil {
 		return fmt.Errorf("read body of %s: %w", a.Type, err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return fmt.Errorf("read body of %s: more than one JSON value", a.Type)
 	}
 	return nil
+}
+
+// jsonKind is what JSON calls a type of a body's field.
+func jsonKind(t reflect.Type) string {
+	if t.Kind() == reflect.String {
+		return "string"
+	}
+	return "whole number"
 }
 
 // ActionResult is the data of action.sent, action.confirmed, action.failed and

@@ -1,0 +1,324 @@
+package host_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/switchboard-dev/switchboard/plugins/host"
+	"github.com/switchboard-dev/switchboard/proto/event"
+)
+
+// world is Switchboard around the host, in memory. Its feeds do what the bus's
+// do: they keep what is neither acknowledged nor dead, and give it again, in
+// order, when they are opened anew.
+type world struct {
+	patience time.Duration
+	// bury and accept stand in the way of dead letters and actions; nil: none.
+	bury   func(e event.Event) error
+	accept func(a event.Action) error
+
+	mu      sync.Mutex
+	changed chan struct{} // closed and made anew at each change
+	log     []event.Event // an event's sequence is its index
+	settled map[string]map[uint64]bool
+	open    map[string]*memoryFeed
+	specs   map[string]host.FeedSpec
+	live    func(event.Event)
+	holds   map[uint64]int
+	acks    []ack
+	dead    []dead
+	actions []action
+	store   map[string]string
+}
+
+type ack struct {
+	feed, id string
+	// delivery counts how often the feed gave the event until this one.
+	delivery int
+}
+
+type dead struct {
+	feed, id, reason string
+	attempts         int
+}
+
+type action struct {
+	sender string
+	taken  time.Time
+	event.Action
+}
+
+var (
+	_ host.Feeds   = (*world)(nil)
+	_ host.Actions = (*world)(nil)
+	_ host.Store   = (*world)(nil)
+)
+
+func newWorld(patience time.Duration) *world {
+	return &world{
+		patience: patience, changed: make(chan struct{}), settled: map[string]map[uint64]bool{},
+		open: map[string]*memoryFeed{}, specs: map[string]host.FeedSpec{}, holds: map[uint64]int{},
+		store: map[string]string{},
+	}
+}
+
+// change runs fn and wakes who waits.
+func (w *world) change(fn func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	fn()
+	close(w.changed)
+	w.changed = make(chan struct{})
+}
+
+// until waits for a condition on the world, which is locked meanwhile.
+func (w *world) until(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	late := time.After(w.patience)
+	for {
+		w.mu.Lock()
+		ok, changed := is(), w.changed
+		w.mu.Unlock()
+		if ok {
+			return
+		}
+		select {
+		case <-changed:
+		case <-late:
+			t.Fatalf("not within %s: %s", w.patience, what)
+		}
+	}
+}
+
+func (w *world) publish(events ...event.Event) {
+	w.change(func() { w.log = append(w.log, events...) })
+}
+
+// redeliver has the feed give an event again that is under way.
+func (w *world) redeliver(feed string, sequence uint64) {
+	w.change(func() { w.open[feed].again = append(w.open[feed].again, sequence) })
+}
+
+// acked waits until n events of the feed are acknowledged.
+func (w *world) acked(t *testing.T, feed string, n int) {
+	t.Helper()
+	w.until(t, fmt.Sprintf("%d events of feed %s acknowledged", n, feed), func() bool { return len(w.settled[feed]) >= n })
+}
+
+func (w *world) ackedIDs(feed string) []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var ids []string
+	for _, a := range w.acks {
+		if a.feed == feed {
+			ids = append(ids, a.id)
+		}
+	}
+	return ids
+}
+
+func (w *world) deadLetters() []dead {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.dead)
+}
+
+func (w *world) taken() []action {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.actions)
+}
+
+func (w *world) spec(feed string) host.FeedSpec {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.specs[feed]
+}
+
+func (w *world) stored() map[string]string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return maps.Clone(w.store)
+}
+
+// Open is [host.Feeds].
+func (w *world) Open(_ context.Context, spec host.FeedSpec) (host.Feed, error) {
+	key := spec.Plugin + "/" + spec.Feed
+	f := &memoryFeed{w: w, key: key, spec: spec, given: map[uint64]int{}, out: map[uint64]bool{}}
+	w.change(func() {
+		if w.open[key] != nil {
+			panic("feed " + key + " is open already")
+		}
+		w.open[key], w.specs[key] = f, spec
+		if w.settled[key] == nil {
+			w.settled[key] = map[uint64]bool{}
+		}
+	})
+	return f, nil
+}
+
+// Live is [host.Feeds].
+func (w *world) Live(_ context.Context, spec host.FeedSpec, fn func(event.Event)) (func(), error) {
+	w.change(func() { w.live, w.specs[spec.Plugin+"/live"] = fn, spec })
+	return func() { w.change(func() { w.live = nil }) }, nil
+}
+
+// Act is [host.Actions].
+func (w *world) Act(_ context.Context, sender string, a event.Action) (duplicate bool, err error) {
+	if err := a.Check(); err != nil {
+		return false, err
+	}
+	w.change(func() {
+		if w.accept != nil {
+			err = w.accept(a)
+		}
+		if err != nil {
+			return
+		}
+		duplicate = slices.ContainsFunc(w.actions, func(b action) bool { return b.sender == sender && b.ID == a.ID })
+		if !duplicate {
+			w.actions = append(w.actions, action{sender, time.Now(), a})
+		}
+	})
+	return duplicate, err
+}
+
+// Get is [host.Store].
+func (w *world) Get(_ context.Context, plugin, key string) ([]byte, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	v, ok := w.store[plugin+"/"+key]
+	if !ok {
+		return nil, host.ErrNotFound
+	}
+	return []byte(v), nil
+}
+
+// Put is [host.Store].
+func (w *world) Put(_ context.Context, plugin, key string, value []byte) error {
+	w.change(func() { w.store[plugin+"/"+key] = string(value) })
+	return nil
+}
+
+// Delete is [host.Store].
+func (w *world) Delete(_ context.Context, plugin, key string) error {
+	w.change(func() { delete(w.store, plugin+"/"+key) })
+	return nil
+}
+
+// memoryFeed is one opening of a feed. Its fields are locked by its world.
+type memoryFeed struct {
+	w     *world
+	key   string
+	spec  host.FeedSpec
+	next  uint64
+	again []uint64
+	given map[uint64]int
+	out   map[uint64]bool
+}
+
+func (f *memoryFeed) Next(ctx context.Context) (host.Delivery, error) {
+	for {
+		f.w.mu.Lock()
+		d, changed := f.take(), f.w.changed
+		f.w.mu.Unlock()
+		if d != nil {
+			return d, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+func (f *memoryFeed) take() host.Delivery {
+	if len(f.again) > 0 {
+		sequence := f.again[0]
+		f.again = f.again[1:]
+		return f.give(sequence)
+	}
+	for ; f.next < uint64(len(f.w.log)); f.next++ {
+		e := f.w.log[f.next]
+		wanted := slices.Contains(f.spec.Accounts, e.Account) &&
+			slices.ContainsFunc(f.spec.Events, func(p event.Pattern) bool { return p.Matches(e.Type) })
+		if !wanted || f.w.settled[f.key][f.next] {
+			continue
+		}
+		if len(f.out) >= f.spec.Held {
+			return nil
+		}
+		f.next++
+		return f.give(f.next - 1)
+	}
+	return nil
+}
+
+func (f *memoryFeed) give(sequence uint64) *memoryDelivery {
+	f.given[sequence]++
+	f.out[sequence] = true
+	return &memoryDelivery{f, f.w.log[sequence], sequence, f.given[sequence]}
+}
+
+func (f *memoryFeed) Close() { f.w.change(func() { delete(f.w.open, f.key) }) }
+
+type memoryDelivery struct {
+	f        *memoryFeed
+	event    event.Event
+	sequence uint64
+	n        int
+}
+
+func (d *memoryDelivery) Event() event.Event { return d.event }
+func (d *memoryDelivery) Sequence() uint64   { return d.sequence }
+
+func (d *memoryDelivery) Ack() error {
+	d.f.w.change(func() {
+		d.settle()
+		d.f.w.acks = append(d.f.w.acks, ack{d.f.key, d.event.ID, d.n})
+	})
+	return nil
+}
+
+func (d *memoryDelivery) Hold() error {
+	d.f.w.change(func() { d.f.w.holds[d.sequence]++ })
+	return nil
+}
+
+func (d *memoryDelivery) Dead(ctx context.Context, reason string, attempts int) (err error) {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	d.f.w.change(func() {
+		if d.f.w.bury != nil {
+			err = d.f.w.bury(d.event)
+		}
+		if err == nil {
+			d.settle()
+			d.f.w.dead = append(d.f.w.dead, dead{d.f.key, d.event.ID, reason, attempts})
+		}
+	})
+	return err
+}
+
+func (d *memoryDelivery) settle() {
+	d.f.w.settled[d.f.key][d.sequence] = true
+	delete(d.f.out, d.sequence)
+}
+
+var errDown = errors.New("it is down")
+
+// message is the n-th message of a conversation. Its id is "conversation-n".
+func message(conversation string, n int) event.Event {
+	return event.Event{
+		ID: fmt.Sprintf("%s-%d", conversation, n), Type: event.MessageNew, Account: "7", Conversation: conversation,
+		Data: fmt.Appendf(nil, `{"id":%d,"content":"hello","conversation_id":1}`, n),
+	}
+}
