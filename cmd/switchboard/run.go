@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -20,11 +21,12 @@ import (
 const defaultConfig = "switchboard.yaml"
 
 // configFlags are the flags of commands that read the configuration.
-type configFlags struct{ files []string }
+type configFlags struct{ files, set []string }
 
 func (f *configFlags) add(c *cobra.Command) {
 	c.Flags().StringArrayVarP(&f.files, "config", "c", nil,
 		"configuration file; may be repeated, later ones win (default: SWITCHBOARD_CONFIG, or "+defaultConfig+" where it is there)")
+	c.Flags().StringArrayVar(&f.set, "set", nil, "one setting over files and environment, such as nats.listen=127.0.0.1:4222; may be repeated")
 }
 
 // options are where the configuration comes from.
@@ -39,9 +41,17 @@ func (f *configFlags) options() (config.Options, error) {
 			return config.Options{}, fmt.Errorf("look for %s: %w", defaultConfig, err)
 		}
 	}
-	return config.Options{
-		Files: files, Connectors: names(builtinConnectors), Builtins: names(builtinPlugins),
-	}, nil
+	o := config.Options{
+		Files: files, Connectors: names(builtinConnectors), Builtins: names(builtinPlugins), Overrides: map[string]any{},
+	}
+	for _, setting := range f.set {
+		path, value, ok := strings.Cut(setting, "=")
+		if !ok {
+			return o, usagef("--set %q is not key=value, such as nats.listen=127.0.0.1:4222", setting)
+		}
+		o.Overrides[path] = value
+	}
+	return o, nil
 }
 
 func (f *configFlags) load() (*config.Config, error) {
