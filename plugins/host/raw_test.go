@@ -398,3 +398,65 @@ func (b brokenFeeds) Open(ctx context.Context, spec host.FeedSpec) (host.Feed, e
 	}
 	return b.world.Open(ctx, spec)
 }
+
+// What the SDK refuses on the plugin's side, the host refuses for the plugins
+// that have none.
+func TestTheHostHoldsItsBoundsForPluginsWithoutTheSDK(t *testing.T) {
+	act := func(a event.Action) *pluginv1.Request {
+		return &pluginv1.Request{Request: &pluginv1.Request_Act{Act: pluginv1.FromAction(a)}}
+	}
+	put := func(key string, value []byte) *pluginv1.Request {
+		return &pluginv1.Request{Request: &pluginv1.Request_Put{Put: &pluginv1.Put{Key: key, Value: value}}}
+	}
+	const invalid, notGranted = pluginv1.Error_CODE_INVALID, pluginv1.Error_CODE_NOT_GRANTED
+	tests := []struct {
+		name    string
+		request *pluginv1.Request
+		code    pluginv1.Error_Code
+		text    string
+	}{
+		{"no key", put("", nil), invalid, "1 to 256 bytes"},
+		{"a long key", put(strings.Repeat("k", 257), nil), invalid, "this has 257"},
+		{"a large value", put("k", make([]byte, 64<<10+1)), invalid, "65537 bytes, 65536 are allowed"},
+		{"an unknown action", act(event.Action{ID: "1", Type: "dance", Account: "7", Conversation: "1"}), invalid, "not one of"},
+		{"an action without an id", act(event.Action{Type: event.SendMessage, Account: "7", Conversation: "1"}), invalid, "needs an id"},
+		{"an endless account", act(event.Action{ID: "1", Type: event.SendMessage, Account: strings.Repeat("a", 1<<20), Conversation: "1"}),
+			invalid, "256 bytes"},
+		{"no action at all", act(event.Action{}), invalid, "not one of"},
+		{"an action that was not granted", act(event.Action{ID: "1", Type: event.MarkAsRead, Account: "7", Conversation: "1"}),
+			notGranted, "plugins.tester.actions"},
+	}
+	w := newWorld(10 * time.Second)
+	spec := granted()
+	spec.Actions = []event.ActionType{event.SendMessage}
+	answers := make(chan *pluginv1.Answer)
+	r := serve(t, w, &raw{feeds: rawFeeds("default"), connect: func(s rawStream) error {
+		for _, tt := range tests {
+			if err := s.Send(&pluginv1.FromPlugin{Message: &pluginv1.FromPlugin_Request{Request: tt.request}}); err != nil {
+				return err
+			}
+			m, err := s.Recv()
+			if err != nil {
+				return err
+			}
+			answers <- m.GetAnswer()
+		}
+		_, err := s.Recv()
+		return err
+	}}, spec, host.Limits{Drain: time.Millisecond})
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			select {
+			case a := <-answers:
+				if a.GetError().GetCode() != tt.code || !strings.Contains(a.GetError().GetMessage(), tt.text) {
+					t.Errorf("answer %v, want %s with %q", a, tt.code, tt.text)
+				}
+			case <-r.ended:
+				t.Fatal("the line ended")
+			}
+		})
+	}
+	if len(w.taken()) != 0 || len(w.stored()) != 0 || r.Refused.Load() != 5 {
+		t.Errorf("actions %v, store %v, %d refused", w.taken(), w.stored(), r.Refused.Load())
+	}
+}

@@ -38,8 +38,8 @@ func TestEachErrorIsReportedAtItsPath(t *testing.T) {
 			map[string]string{"/rules/1/name": "name of its own"}},
 		{"several at once", `{"token":"xapp-1","api_url":"x","rules":[{"events":["x"]}]}`,
 			map[string]string{"/token": "", "/api_url": "", "/rules/0/channel": "", "/rules/0/events/0": ""}},
-		{"a typo at the top", `{"token":"xoxb-1","rule":[],` + rules + `}`, map[string]string{"": "rule"}},
-		{"a typo in a rule", `{"token":"xoxb-1","rules":[{"events":["*"],"channels":"#a"}]}`, map[string]string{"/rules/0": "channels"}},
+		{"a typo at the top", `{"token":"xoxb-1","rule":[],` + rules + `}`, map[string]string{"/rule": "unknown key"}},
+		{"a typo in a rule", `{"token":"xoxb-1","rules":[{"events":["*"],"channels":"#a"}]}`, map[string]string{"/rules/0/channels": "unknown key"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

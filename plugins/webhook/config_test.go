@@ -143,8 +143,8 @@ func TestSchema(t *testing.T) {
 	}{
 		{"accepts the contract's example", `{"endpoints":[{"url":"https://example.com","secret":"` + testSecret + `"}],"allow_networks":["10.0.0.0/8"]}`, "", ""},
 		{"accepts every field", `{"endpoints":[` + full + `]}`, "", ""},
-		{"refuses a typo at the top", `{"endpoints":[` + full + `],"allow_network":[]}`, "", "allow_network"},
-		{"refuses a typo in an endpoint", endpointJSON(`,"event":["message.new"]`), "/endpoints/0", "event"},
+		{"refuses a typo at the top", `{"endpoints":[` + full + `],"allow_network":[]}`, "/allow_network", "unknown key"},
+		{"refuses a typo in an endpoint", endpointJSON(`,"event":["message.new"]`), "/endpoints/0/event", "unknown key"},
 		{"refuses no endpoints", `{}`, "", "endpoints"},
 		{"refuses an endpoint without URL", `{"endpoints":[{"secret":"x"}]}`, "/endpoints/0", "url"},
 		{"refuses a timeout without unit", endpointJSON(`,"timeout":"20"`), "/endpoints/0/timeout", "pattern"},

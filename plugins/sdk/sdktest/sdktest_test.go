@@ -117,7 +117,7 @@ func TestAnActionThatWasNotGrantedIsRefused(t *testing.T) {
 
 func TestProblems(t *testing.T) {
 	tests := []struct{ name, config, path, message string }{
-		{"an unknown field", `{"greting":"x"}`, "", "greting"},
+		{"an unknown field", `{"greting":"x"}`, "/greting", "unknown key"},
 		{"a wrong type", `{"greeting":1}`, "/greeting", "string"},
 		{"a duration without unit", `{"wait":"30"}`, "/wait", "pattern"},
 		{"what the plugin itself refuses", `{"greeting":""}`, "/greeting", "must not be empty"},
