@@ -287,7 +287,7 @@ func (l *Link) once(ctx context.Context) (command, error) {
 	working.Go(func() { ended <- l.read(ctx, session, &handling) })
 	working.Go(func() { ended <- l.heartbeat(ctx, session, &handling) })
 	defer func() {
-		l.lost() // nobody writes to what is being closed
+		l.lost(session) // nobody writes to what is being closed
 		session.Close()
 		cancel()
 		working.Wait()
@@ -359,15 +359,20 @@ func (l *Link) heartbeat(ctx context.Context, s connectors.Session, h *handling)
 		before, busyBefore := h.now()
 		pinging, cancel := context.WithTimeout(ctx, l.o.HeartbeatTimeout)
 		err := s.Ping(pinging)
+		if err != nil && pinging.Err() != nil {
+			err = fmt.Errorf("the connection is stale: no answer within %s: %w", l.o.HeartbeatTimeout, err)
+		}
 		cancel()
 		after, busyAfter := h.now()
 		if err != nil && !busyBefore && !busyAfter && before == after {
-			return fmt.Errorf("the connection is stale: no answer within %s: %w", l.o.HeartbeatTimeout, err)
+			return err
 		}
 	}
 }
 
-// Send writes an action to the backend, or fails with [ErrNotConnected].
+// Send writes an action to the backend, or fails with [ErrNotConnected]. After
+// a write that failed there is no connection for it, while what the backend
+// said before is still read: one such failure is unclear, and not a row of them.
 func (l *Link) Send(ctx context.Context, a event.Action, ref string) error {
 	l.mu.Lock()
 	s := l.session
@@ -375,7 +380,11 @@ func (l *Link) Send(ctx context.Context, a event.Action, ref string) error {
 	if s == nil {
 		return ErrNotConnected
 	}
-	return s.Send(ctx, a, ref)
+	err := s.Send(ctx, a, ref)
+	if err != nil && ctx.Err() == nil && !errors.Is(err, connectors.ErrPermanent) {
+		l.lost(s)
+	}
+	return err
 }
 
 // Ready waits until there is a connection, or ctx ends.
@@ -432,10 +441,13 @@ func (l *Link) connected(s connectors.Session) {
 	l.o.Log.Info("link is up")
 }
 
-func (l *Link) lost() {
+// lost keeps actions from being written to the session.
+func (l *Link) lost(s connectors.Session) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.session, l.ready = nil, make(chan struct{})
+	if l.session == s {
+		l.session, l.ready = nil, make(chan struct{})
+	}
 }
 
 // failed counts a failed attempt.

@@ -64,7 +64,7 @@ func newRig(t *testing.T, change ...func(*link.Options)) *rig {
 		t: t, token: good, over: make(chan struct{}), news: make(chan struct{}, 1),
 		sim: simulator.New(simulator.Options{Accounts: []simulator.Account{{ID: "7", Token: good}}}),
 	}
-	memory := bufconn.Listen(1 << 20)
+	memory := bufconn.Listen(64 << 10)
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		r.mu.Lock()
 		hang := r.hang
@@ -639,6 +639,66 @@ func TestSendFailsWithErrNotConnectedWhileAway(t *testing.T) {
 	})
 }
 
+func TestAfterAWriteThatFailedNothingIsWrittenWhileTheRestIsRead(t *testing.T) {
+	action := event.Action{Type: event.MarkAsRead, Conversation: "1"}
+	release, count := make(chan struct{}), 0
+	inBubble(t, func(t *testing.T, r *rig) {
+		release = make(chan struct{}) // of this bubble
+		r.run()
+		conversation, err := r.sim.OpenConversation("7", "Ada")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 9 {
+			if _, err := r.sim.CustomerWrites("7", conversation, "hello"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		r.fault(simulator.Fault{Name: simulator.Drop})
+		synctest.Wait()
+		if err := r.Send(t.Context(), action, "r"); err == nil || errors.Is(err, link.ErrNotConnected) {
+			t.Errorf("the first: %v, want what became of the write", err)
+		}
+		if err := r.Send(t.Context(), action, "r"); !errors.Is(err, link.ErrNotConnected) {
+			t.Errorf("the second: %v", err)
+		}
+		close(release)
+		if err := r.Ready(t.Context()); err != nil || r.Status().Connections != 2 {
+			t.Errorf("err = %v, status = %+v", err, r.Status())
+		}
+		if count != 10 {
+			t.Errorf("%d frames were read", count)
+		}
+		if err := r.Send(t.Context(), action, "r"); err != nil {
+			t.Errorf("on the new connection: %v", err)
+		}
+	}, func(o *link.Options) {
+		o.Frame = func(ctx context.Context, f connectors.Frame) error {
+			if f.Type != event.ConversationUpdated {
+				count++
+				<-release
+			}
+			return nil
+		}
+	})
+}
+
+func TestAnImpossibleActionEndsNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.run()
+		if err := r.Send(t.Context(), event.Action{Type: event.MarkAsRead, Conversation: "x"}, "r"); !errors.Is(err, connectors.ErrPermanent) {
+			t.Errorf("err = %v", err)
+		}
+		if err := r.Send(t.Context(), event.Action{Type: event.MarkAsRead, Conversation: "1"}, "r"); err != nil {
+			t.Errorf("after it: %v", err)
+		}
+		if s := r.Status(); s.Connections != 1 || s.State != link.Connected {
+			t.Errorf("status = %+v", s)
+		}
+	})
+}
+
 func TestReadyWakesWithTheConnection(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.down()
@@ -673,7 +733,7 @@ func TestEveryChangeHasItsReasonAndComesInOrder(t *testing.T) {
 			t.Errorf("before Run: %+v", s)
 		}
 		r.run()
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute + time.Second) // in between two pings
 		r.fault(simulator.Fault{Name: simulator.Drop})
 		r.until("connected", func() bool { return r.Status().Connections == 2 && r.is(link.Connected)() })
 		r.do(r.Disconnect)

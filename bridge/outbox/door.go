@@ -112,13 +112,13 @@ func (d *Door) take(sender string, a event.Action, answer func(bus.Answer)) {
 		return
 	}
 	if a.Type.Live() {
-		go func() {
-			if err := o.typing.send(a); err != nil {
+		o.typing.take(a, func(err error) {
+			if err != nil {
 				answer(bus.Answer{Code: http.StatusServiceUnavailable, Err: fmt.Errorf("%w: %w", ErrUnavailable, err)})
 				return
 			}
 			answer(bus.Answer{})
-		}()
+		})
 		return
 	}
 	if !a.Expires.IsZero() && a.Expires.Before(time.Now()) {

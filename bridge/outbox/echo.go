@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"slices"
 	"strings"
 	"sync"
 
@@ -16,7 +17,14 @@ type echoes struct {
 	// refs is set by the first echoed ref: from then on nothing else counts.
 	refs bool
 	said string // the latest complaint since something was expected
+	// claimed are the ids of the latest echoes, the oldest at next: an event
+	// that comes twice is no second echo.
+	claimed [remembered]string
+	next    int
 }
+
+// remembered is how many echoes are told from new ones.
+const remembered = 256
 
 type expectation struct {
 	action event.Action
@@ -65,10 +73,12 @@ func (o *Outbox) Claim(ev *event.Event, clientRef string) {
 	if x == nil {
 		return
 	}
-	if clientRef != x.ref && (clientRef != "" || e.refs || !e.looksLike(x, *ev)) {
+	if clientRef != x.ref && (clientRef != "" || e.refs || !e.looksLike(x, *ev) || slices.Contains(e.claimed[:], ev.ID)) {
 		return
 	}
 	delete(e.waiting, ev.Conversation)
+	e.claimed[e.next] = ev.ID
+	e.next = (e.next + 1) % remembered
 	ev.By, ev.Action = x.sender, x.action.ID
 	x.echo <- ev.ID
 }

@@ -62,8 +62,20 @@ type Outbox struct {
 	typing *typing
 
 	mu    sync.Mutex
-	lanes map[string][]*bus.Queued // by conversation; the first is under way
-	out   map[uint64]*bus.Queued   // all that was taken off the queue and is not done
+	lanes map[string][]*job      // by conversation; the first is under way
+	out   map[uint64]*bus.Queued // all that was taken off the queue and is not done
+}
+
+// job is an action that was taken off the queue, with what has become of it as
+// far as this process knows. Its lane's goroutine alone touches it.
+type job struct {
+	*bus.Queued
+	entry entry
+	// known: the ledger was read. What it says may be older than entry, where
+	// it could not be written.
+	known bool
+	// end is what the action ended as; empty: it has not.
+	end event.Type
 }
 
 type counts struct {
@@ -101,7 +113,7 @@ func New(o Options) *Outbox {
 	}
 	return &Outbox{
 		o: o, echoes: newEchoes(o.Self), typing: newTyping(o.Link, o.Log),
-		lanes: map[string][]*bus.Queued{}, out: map[uint64]*bus.Queued{},
+		lanes: map[string][]*job{}, out: map[uint64]*bus.Queued{},
 	}
 }
 
@@ -121,13 +133,15 @@ func (o *Outbox) Status() Status {
 // Run sends until ctx ends. Then it takes no more, gives those under way their
 // time, and stops every typing indicator that it has started.
 func (o *Outbox) Run(ctx context.Context) error {
+	defer o.typing.stopAll()
 	queue, err := o.o.Bus.OpenQueue(ctx, o.o.Account, held)
 	if err != nil {
 		return err
 	}
 	defer queue.Close()
-	defer o.typing.stopAll()
 
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	// What is under way outlives ctx by the time to drain.
 	work, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(nil)
@@ -140,14 +154,11 @@ func (o *Outbox) Run(ctx context.Context) error {
 	working.Go(func() { o.hold(work) })
 	for {
 		q, err := queue.Next(ctx)
-		if ctx.Err() != nil {
+		if err != nil {
+			stop(fmt.Errorf("take actions of account %s: %w", o.o.Account, err)) // where ctx has not ended
 			o.drain(work)
 			cut(context.Cause(ctx))
 			return context.Cause(ctx)
-		}
-		if err != nil {
-			cut(err)
-			return fmt.Errorf("take actions of account %s: %w", o.o.Account, err)
 		}
 		o.mu.Lock()
 		_, again := o.out[q.Sequence]
@@ -182,7 +193,7 @@ func (o *Outbox) add(ctx, work context.Context, q *bus.Queued, working *sync.Wai
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	key := q.Action.Conversation
-	o.lanes[key] = append(o.lanes[key], q)
+	o.lanes[key] = append(o.lanes[key], &job{Queued: q})
 	if len(o.lanes[key]) == 1 {
 		working.Go(func() { o.work(ctx, work, key) })
 	}
@@ -196,19 +207,19 @@ func (o *Outbox) work(ctx, work context.Context, key string) {
 		lane := o.lanes[key]
 		if len(lane) == 0 || ctx.Err() != nil {
 			delete(o.lanes, key)
-			for _, q := range lane {
-				delete(o.out, q.Sequence)
+			for _, j := range lane {
+				delete(o.out, j.Sequence)
 			}
 			o.mu.Unlock()
 			return
 		}
-		q := lane[0]
+		j := lane[0]
 		o.mu.Unlock()
 
-		if err := o.process(ctx, work, q); err != nil && work.Err() == nil && ctx.Err() == nil {
+		if err := o.process(ctx, work, j); err != nil && work.Err() == nil && ctx.Err() == nil {
 			// The ledger or the queue cannot be written: the action waits, and
 			// its conversation with it.
-			o.o.Log.Warn("action waits", "action", q.Action.Type, "id", q.Action.ID, "error", err)
+			o.o.Log.Warn("action waits", "action", j.Action.Type, "id", j.Action.ID, "error", err)
 			select {
 			case <-time.After(time.Second):
 			case <-ctx.Done():
@@ -217,7 +228,7 @@ func (o *Outbox) work(ctx, work context.Context, key string) {
 		}
 		o.mu.Lock()
 		o.lanes[key] = o.lanes[key][1:]
-		delete(o.out, q.Sequence)
+		delete(o.out, j.Sequence)
 		o.mu.Unlock()
 	}
 }

@@ -138,6 +138,7 @@ func TestRetriesFollowTheScheduleThenTheEventIsDead(t *testing.T) {
 				if got := w.ackedIDs(defaultFeed); !slices.Equal(got, []string{"a-2"}) {
 					t.Errorf("acknowledged %v beside the dead letter", got)
 				}
+				synctest.Wait()
 				status := r.feed()
 				if status.Dead != 1 || status.Retried != uint64(len(tt.want)) || status.Acked != 1 || status.LastError != "no" {
 					t.Errorf("status %+v", status)
@@ -224,6 +225,7 @@ func TestOfTwoPausesTheLaterEndCounts(t *testing.T) {
 		var seen visits
 		run(t, w, anyPlugin(func(_ context.Context, d *sdk.Delivery) error {
 			if n := seen.add(d); n == 0 {
+				time.Sleep(time.Second) // until all are inside
 				return sdk.Pause(holds[d.Event.ID], errDown)
 			}
 			return nil
@@ -231,7 +233,7 @@ func TestOfTwoPausesTheLaterEndCounts(t *testing.T) {
 		w.publish(message("a", 1), message("b", 1), message("c", 1), message("d", 1))
 		w.acked(t, defaultFeed, 4)
 		for id := range holds {
-			if got := seen.waits(id); !slices.Equal(got, []time.Duration{time.Minute}) {
+			if got := seen.waits(id); !slices.Equal(got, []time.Duration{time.Second + time.Minute}) {
 				t.Errorf("%s came again after %v", id, got)
 			}
 		}

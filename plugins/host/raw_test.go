@@ -85,6 +85,7 @@ func TestOutcomesOfDeliveriesThatNeverWereDoNoHarm(t *testing.T) {
 			w.publish(message(strconv.Itoa(n%3), n))
 		}
 		w.acked(t, defaultFeed, 200)
+		synctest.Wait()
 		if got := r.feed(); got.Acked != 200 || got.Delivered != 200 {
 			t.Errorf("status %+v", got)
 		}
