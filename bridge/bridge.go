@@ -9,12 +9,14 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/switchboard-dev/switchboard/bridge/bus"
 	"github.com/switchboard-dev/switchboard/bridge/link"
 	"github.com/switchboard-dev/switchboard/bridge/outbox"
 	"github.com/switchboard-dev/switchboard/connectors"
+	"github.com/switchboard-dev/switchboard/proto/tracing"
 )
 
 // Account is one account to bridge.
@@ -38,7 +40,9 @@ type Account struct {
 type Options struct {
 	Bus      *bus.Bus
 	Accounts []Account
-	Log      *slog.Logger
+	// TracerProvider makes the spans; nil: nothing is traced.
+	TracerProvider trace.TracerProvider
+	Log            *slog.Logger
 }
 
 // Bridge carries the events and actions of its accounts. Its methods are safe
@@ -60,7 +64,7 @@ func New(o Options) *Bridge {
 	b := &Bridge{}
 	outboxes := map[string]*outbox.Outbox{}
 	for _, a := range o.Accounts {
-		made := newAccount(a, o.Bus, o.Log.With("account", a.Name))
+		made := newAccount(a, o, o.Log.With("account", a.Name))
 		b.accounts = append(b.accounts, made)
 		outboxes[a.Name] = made.outbox
 	}
@@ -69,9 +73,10 @@ func New(o Options) *Bridge {
 	return b
 }
 
-func newAccount(a Account, b *bus.Bus, log *slog.Logger) *account {
+func newAccount(a Account, o Options, log *slog.Logger) *account {
+	b := o.Bus
 	source := a.Connector.Source()
-	in := &inbound{account: a.Name, source: source, bus: b, log: log}
+	in := &inbound{account: a.Name, source: source, bus: b, tracer: tracing.New(o.TracerProvider, "bridge"), log: log}
 	connector := a.Connector
 	if a.Debug {
 		connector = &debugged{connector, log, a.Redact}
@@ -80,7 +85,7 @@ func newAccount(a Account, b *bus.Bus, log *slog.Logger) *account {
 		Connector: connector, Frame: in.frame, Initial: a.Initial, Max: a.Max, Attempts: a.Attempts,
 		Heartbeat: a.Heartbeat, HeartbeatTimeout: a.HeartbeatTimeout, Log: log,
 	})
-	out := outbox.New(outbox.Options{Account: a.Name, Source: source, Bus: b, Link: l, Self: a.Self, Log: log})
+	out := outbox.New(outbox.Options{Account: a.Name, Source: source, Bus: b, Link: l, Self: a.Self, TracerProvider: o.TracerProvider, Log: log})
 	in.outbox = out
 	return &account{name: a.Name, link: l, outbox: out, inbound: in}
 }

@@ -7,10 +7,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/switchboard-dev/switchboard/bridge/bus"
 	"github.com/switchboard-dev/switchboard/bridge/outbox"
 	"github.com/switchboard-dev/switchboard/connectors"
 	"github.com/switchboard-dev/switchboard/proto/event"
+	"github.com/switchboard-dev/switchboard/proto/tracing"
 )
 
 // inbound makes events of an account's frames and publishes them. One
@@ -20,6 +24,7 @@ type inbound struct {
 	source  string
 	bus     *bus.Bus
 	outbox  *outbox.Outbox
+	tracer  *tracing.Tracer
 	log     *slog.Logger
 	counts  inboundCounts
 }
@@ -111,6 +116,7 @@ func (in *inbound) event(ctx context.Context, f connectors.Frame) error {
 		}
 		return nil
 	}
+	span := in.trace(&e, f)
 	return in.bus.Publish(ctx, e, func(p bus.Publication) {
 		switch {
 		case p.Err != nil:
@@ -121,7 +127,39 @@ func (in *inbound) event(ctx context.Context, f connectors.Frame) error {
 		default:
 			in.counts.published.Add(1)
 		}
+		end(span, p)
 	})
+}
+
+// trace begins the trace of what the frame causes. An echo belongs to the
+// trace of its action by a link: as a part of it, a conversation between bots
+// would be one trace without end.
+func (in *inbound) trace(e *event.Event, f connectors.Frame) *tracing.Span {
+	if in.tracer == nil {
+		return nil
+	}
+	template := in.bus.EventTemplate()
+	span := in.tracer.Start(tracing.Start{
+		Name: "send " + template, Kind: trace.SpanKindProducer, At: f.Received,
+		Link: tracing.Context{Parent: e.TraceParent, State: e.TraceState},
+		Attributes: append(tracing.Messaging("send", template, e.ID, e.Conversation),
+			attribute.String("switchboard.account", e.Account), attribute.String("cloudevents.event_type", string(e.Type))),
+	})
+	c := span.Context()
+	e.TraceParent, e.TraceState = c.Parent, c.State
+	return span
+}
+
+func end(span *tracing.Span, p bus.Publication) {
+	switch {
+	case p.Err != nil:
+		span.End(p.Err.Error())
+	case p.Duplicate:
+		span.Event("duplicate")
+		span.End("")
+	default:
+		span.End("")
+	}
 }
 
 // quarantineRetry is the pause before a frame is put into quarantine again.

@@ -7,6 +7,7 @@
 //	POST /v1/actions                    an action into the queue
 //	POST /v1/links/{account}/{command}  connect, disconnect or reconnect
 //	GET  /healthz, /readyz              alive; ready, or why not
+//	GET  /metrics                       for Prometheus
 //
 // Who may open the socket may do everything: it is in a directory that is its
 // owner's alone. An error is {"error": "…"} with a fitting HTTP status.
@@ -42,7 +43,9 @@ type Options struct {
 	Tail func(ctx context.Context, spec bus.TailSpec, fn func(event.Event) error) error
 	// Link is an account's link; nil: there is no such account.
 	Link func(account string) *link.Link
-	Log  *slog.Logger
+	// Metrics serves the metrics to Prometheus.
+	Metrics http.Handler
+	Log     *slog.Logger
 }
 
 // Handler serves the whole API. It is for the Unix socket.
@@ -57,10 +60,12 @@ func Handler(o Options) http.Handler {
 	return mux
 }
 
-// Health serves /healthz and /readyz alone. It is for a port that others reach.
+// Health serves /healthz, /readyz and /metrics alone. It is for a port that
+// others reach.
 func Health(o Options) http.Handler {
 	a := &api{o}
 	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", o.Metrics)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		a.write(w, http.StatusOK, map[string]string{"status": "alive"})
 	})

@@ -55,6 +55,7 @@ func (s subjects) readAction(m *nats.Msg) (a event.Action, err error) {
 		return a, err
 	}
 	a.ID, a.Body = m.Header.Get(nats.MsgIdHdr), m.Data
+	a.TraceParent, a.TraceState = m.Header.Get(headerTraceParent), m.Header.Get(headerTraceState)
 	if a.At, err = timeHeader(m.Header, headerAt); err != nil {
 		return a, err
 	}
@@ -113,6 +114,9 @@ func (b *Bus) Enqueue(sender string, a event.Action, done func(sequence uint64, 
 	}
 	if !a.Expires.IsZero() {
 		h[headerExpires] = []string{a.Expires.UTC().Format(time.RFC3339Nano)}
+	}
+	if a.TraceParent != "" {
+		h[headerTraceParent], h[headerTraceState] = []string{a.TraceParent}, []string{a.TraceState}
 	}
 	ack, err := b.js.PublishMsgAsync(&nats.Msg{Subject: b.subjects.queue(a), Header: h, Data: a.Body})
 	if err != nil {
@@ -181,6 +185,7 @@ func (q *Queue) Next(ctx context.Context) (*Queued, error) {
 		Action: event.Action{
 			ID: h.Get(headerAction), Type: event.ActionType(h.Get(headerType)), Account: h.Get(headerAccount),
 			Conversation: h.Get(headerSubject), Body: msg.Data(),
+			TraceParent: h.Get(headerTraceParent), TraceState: h.Get(headerTraceState),
 		},
 	}
 	if meta, err := msg.Metadata(); err == nil {

@@ -30,6 +30,17 @@ func (s subjects) live(account, conversation string, p event.Pattern) string {
 	return s.prefix + ".live." + tokenOrAny(account) + "." + tokenOrAny(conversation) + "." + patternTokens(p)
 }
 
+// EventTemplate and QueueTemplate are the subjects as telemetry shows them,
+// with names for what is not bounded.
+func (b *Bus) EventTemplate() string {
+	return b.subjects.prefix + ".event.{account}.{conversation}.{type}"
+}
+
+// QueueTemplate is that of the outbox's queue.
+func (b *Bus) QueueTemplate() string {
+	return b.subjects.prefix + ".queue.{account}.{conversation}.{type}"
+}
+
 func (s subjects) action() string { return s.prefix + ".action.>" }
 
 func (s subjects) queue(a event.Action) string {

@@ -125,7 +125,9 @@ func (d *Door) take(sender string, a event.Action, answer func(bus.Answer)) {
 		answer(bus.Answer{Code: http.StatusBadRequest, Err: fmt.Errorf("%w: it has expired already", event.ErrInvalidAction)})
 		return
 	}
+	span := o.traceQueued(&a, sender)
 	d.bus.Enqueue(sender, a, func(sequence uint64, duplicate bool, err error) {
+		defer endQueued(span, duplicate, err)
 		switch {
 		case err != nil:
 			o.counts.refused.Add(1)

@@ -80,6 +80,7 @@ func (o *Outbox) Claim(ev *event.Event, clientRef string) {
 	e.claimed[e.next] = ev.ID
 	e.next = (e.next + 1) % remembered
 	ev.By, ev.Action = x.sender, x.action.ID
+	ev.TraceParent, ev.TraceState = x.action.TraceParent, x.action.TraceState
 	x.echo <- ev.ID
 }
 

@@ -8,8 +8,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/switchboard-dev/switchboard/bridge/bus"
 	"github.com/switchboard-dev/switchboard/proto/event"
+	"github.com/switchboard-dev/switchboard/proto/tracing"
 )
 
 // Link is the way to the backend.
@@ -44,7 +47,9 @@ type Options struct {
 	// Drain is how long actions under way may take when the outbox is stopped;
 	// default 3 s.
 	Drain time.Duration
-	Log   *slog.Logger
+	// TracerProvider makes the spans; nil: nothing is traced.
+	TracerProvider trace.TracerProvider
+	Log            *slog.Logger
 }
 
 const (
@@ -57,6 +62,7 @@ const (
 // Outbox sends one account's actions.
 type Outbox struct {
 	o      Options
+	tracer *tracing.Tracer
 	counts counts
 	echoes *echoes
 	typing *typing
@@ -76,6 +82,8 @@ type job struct {
 	known bool
 	// end is what the action ended as; empty: it has not.
 	end event.Type
+	// span is that of its processing.
+	span *tracing.Span
 }
 
 type counts struct {
@@ -112,7 +120,7 @@ func New(o Options) *Outbox {
 		o.Drain = 3 * time.Second
 	}
 	return &Outbox{
-		o: o, echoes: newEchoes(o.Self), typing: newTyping(o.Link, o.Log),
+		o: o, tracer: tracing.New(o.TracerProvider, "bridge/outbox"), echoes: newEchoes(o.Self), typing: newTyping(o.Link, o.Log),
 		lanes: map[string][]*job{}, out: map[uint64]*bus.Queued{},
 	}
 }
@@ -208,6 +216,7 @@ func (o *Outbox) work(ctx, work context.Context, key string) {
 		if len(lane) == 0 || ctx.Err() != nil {
 			delete(o.lanes, key)
 			for _, j := range lane {
+				j.span.End("the bridge stopped")
 				delete(o.out, j.Sequence)
 			}
 			o.mu.Unlock()

@@ -43,6 +43,7 @@ func lifetime(t event.ActionType) time.Duration {
 // yet, and that the action must stay where it is, to be processed again. ctx
 // ends the waiting for a connection, work everything.
 func (o *Outbox) process(ctx, work context.Context, j *job) error {
+	o.traceProcessing(j)
 	if err := o.recall(work, j); err != nil {
 		return err
 	}
@@ -91,6 +92,7 @@ func (o *Outbox) process(ctx, work context.Context, j *job) error {
 		j.entry.Attempts++
 		if err == nil {
 			o.counts.sent.Add(1)
+			j.span.Event("sent")
 			if err := o.tell(work, j, event.ActionSent); err != nil {
 				o.o.Log.Debug("action.sent was not told", "id", a.ID, "error", err)
 			}
@@ -172,6 +174,7 @@ func (o *Outbox) finish(ctx context.Context, j *job) error {
 	if err := j.Done(ctx); err != nil {
 		return err
 	}
+	endProcessing(j)
 	switch j.end {
 	case event.ActionConfirmed:
 		o.counts.confirmed.Add(1)
@@ -201,6 +204,7 @@ func (o *Outbox) tell(ctx context.Context, j *job, t event.Type) error {
 		ID:   fmt.Sprintf("%s/%s/%s/%s", a.Account, t, j.Sender, a.ID),
 		Type: t, Source: o.o.Source, Account: a.Account, Conversation: a.Conversation,
 		Time: time.Now(), By: j.Sender, Action: a.ID, Data: data,
+		TraceParent: a.TraceParent, TraceState: a.TraceState,
 	}, func(p bus.Publication) { told <- p })
 	if err != nil {
 		return fmt.Errorf("tell %s: %w", t, err)

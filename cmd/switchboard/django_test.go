@@ -227,7 +227,11 @@ func call(t *testing.T, req *http.Request, into any) {
 }
 
 // bridgeProcess is `switchboard run` in a process of its own.
-type bridgeProcess struct{ client *api.Client }
+type bridgeProcess struct {
+	client *api.Client
+	// http is where it serves its health; empty: nowhere.
+	http string
+}
 
 func startBridge(t *testing.T, text string) *bridgeProcess {
 	t.Helper()
@@ -253,7 +257,7 @@ func startBridge(t *testing.T, text string) *bridgeProcess {
 			t.Errorf("the bridge took %s to stop", took)
 		}
 	})
-	return &bridgeProcess{api.Dial((&config.Config{DataDir: data}).APISocket())}
+	return &bridgeProcess{client: api.Dial((&config.Config{DataDir: data}).APISocket())}
 }
 
 // await waits until the bridge's status is as it should be.

@@ -31,9 +31,23 @@ import (
 // the bounds of the plugins and the outboxes it makes less than 10 s.
 const closeTimeout = 3 * time.Second
 
+// exportTimeout is how long the last spans have.
+const exportTimeout = time.Second
+
 // serve runs a bridge until ctx ends: built from the bottom up, stopped from
 // the top down. ready is called when it is there, with a way to see it.
 func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, ready func(*bridgeRun)) (err error) {
+	seen, err := newTelemetry(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), exportTimeout)
+		defer cancel()
+		if err := seen.close(bounded); err != nil {
+			log.Warn("telemetry", "error", err)
+		}
+	}()
 	b, err := bus.Open(ctx, bus.Options{
 		DataDir: cfg.DataDir, Prefix: cfg.Prefix, URL: cfg.NATS.URL, Credentials: cfg.NATS.Credentials,
 		Listen: cfg.NATS.Listen, MaxAge: cfg.Events.MaxAge, MaxBytes: int64(cfg.Events.MaxBytes), Log: log,
@@ -47,19 +61,22 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, ready func
 		err = errors.Join(err, b.Close(bounded))
 	}()
 
-	br := bridge.New(bridge.Options{Bus: b, Accounts: accounts(cfg), Log: log})
+	br := bridge.New(bridge.Options{Bus: b, Accounts: accounts(cfg), TracerProvider: seen.tracer, Log: log})
 	specs, err := specs(cfg)
 	if err != nil {
 		return err
 	}
 	h := host.New(specs, host.Options{
 		Parts:      host.Parts{Feeds: feeds{b}, Actions: br.Door(), Store: store{b}},
-		RuntimeDir: cfg.RuntimeDir(), Log: log,
+		RuntimeDir: cfg.RuntimeDir(), TracerProvider: seen.tracer, Log: log,
 	})
 	r := &bridgeRun{cfg, b, br, h, time.Now()}
+	if err := observe(seen.meter.Meter("github.com/switchboard-dev/switchboard"), r); err != nil {
+		return fmt.Errorf("make the metrics: %w", err)
+	}
 	options := api.Options{
 		Status: func() any { return r.status() }, Unready: r.unready,
-		Act: br.Door().Act, Tail: b.Tail, Link: br.Link, Log: log,
+		Act: br.Door().Act, Tail: b.Tail, Link: br.Link, Metrics: seen.page, Log: log,
 	}
 	// What a killed bridge left there; the lock says that nobody uses it.
 	if err := os.RemoveAll(cfg.RuntimeDir()); err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/switchboard-dev/switchboard/proto/event"
 	pluginv1 "github.com/switchboard-dev/switchboard/proto/plugin/v1"
+	"github.com/switchboard-dev/switchboard/proto/tracing"
 )
 
 // feed takes events from their source to the plugin and settles their
@@ -22,6 +23,7 @@ type feed struct {
 	retries   []time.Duration
 	limits    Limits
 	log       *slog.Logger
+	tracer    *tracing.Tracer
 	stats     *FeedStats
 	echoes    *atomic.Uint64
 	// stray tells of an outcome of a delivery that is not under way.
@@ -51,6 +53,7 @@ type lane struct {
 	key     string
 	queue   []*entry
 	attempt int
+	span    *tracing.Span // of the delivery under way
 }
 
 type entry struct {
@@ -74,6 +77,9 @@ func (f *feed) run(ctx context.Context, drain <-chan struct{}) error {
 	}()
 	defer func() {
 		f.settleRest(ctx)
+		for _, l := range f.inside {
+			l.span.End("the plugin's line ended")
+		}
 		stop()
 		<-done
 		close(f.over)
@@ -171,7 +177,7 @@ func (f *feed) dispatch(ctx context.Context) {
 		f.inside[id] = l
 		f.stats.delivered.Add(1)
 		d := &pluginv1.Delivery{
-			Id: id, Feed: f.name, Attempt: uint32(l.attempt), Event: wire(l.queue[0].event),
+			Id: id, Feed: f.name, Attempt: uint32(l.attempt), Event: wire(f.trace(l)),
 		}
 		select {
 		case f.out <- d:
@@ -202,6 +208,7 @@ func (f *feed) settle(ctx context.Context, out *pluginv1.Outcome) {
 		return
 	}
 	delete(f.inside, out.GetDelivery())
+	l.span.End(failure(out))
 	head := l.queue[0]
 	switch r := out.GetResult().(type) {
 	case *pluginv1.Outcome_Ack:

@@ -28,6 +28,8 @@ import (
 	"log/slog"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/switchboard-dev/switchboard/proto/event"
 )
 
@@ -163,5 +165,7 @@ type Options struct {
 	Limits Limits
 	// RuntimeDir is where the plugins' sockets are; 0700, a short path.
 	RuntimeDir string
-	Log        *slog.Logger
+	// TracerProvider makes the spans; nil: nothing is traced.
+	TracerProvider trace.TracerProvider
+	Log            *slog.Logger
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/switchboard-dev/switchboard/proto/event"
 	pluginv1 "github.com/switchboard-dev/switchboard/proto/plugin/v1"
+	"github.com/switchboard-dev/switchboard/proto/tracing"
 )
 
 // line is one connection to a configured plugin: the stream both ways, the
@@ -23,6 +24,7 @@ type line struct {
 	parts  Parts
 	limits Limits
 	log    *slog.Logger
+	tracer *tracing.Tracer
 	feeds  []*feed
 
 	deliveries chan *pluginv1.Delivery
@@ -61,6 +63,7 @@ func Run(ctx context.Context, client pluginv1.PluginClient, spec Spec, o Options
 	stats.described(manifest)
 	l := &line{
 		spec: spec, parts: o.Parts, limits: o.Limits.withDefaults(), stats: stats,
+		tracer:  tracing.New(o.TracerProvider, "plugins/host"),
 		log:     o.Log.With("plugin", spec.Name),
 		answers: make(chan *pluginv1.Answer), live: make(chan event.Event, liveBuffer),
 		complaints: rate.Sometimes{First: 10, Interval: time.Second},
@@ -140,8 +143,8 @@ func (l *line) open(ctx context.Context, index int, declared *pluginv1.Feed) (*f
 	f := &feed{
 		name: declared.GetName(), plugin: l.spec.Name, ownEchoes: declared.GetOwnEchoes(),
 		retries: l.limits.Retries, limits: l.limits, log: l.log, stats: l.stats.feed(declared.GetName()), echoes: &l.stats.Echoes,
-		stray: l.stray,
-		out:   l.deliveries, base: uint64(index) << feedShift,
+		stray: l.stray, tracer: l.tracer,
+		out: l.deliveries, base: uint64(index) << feedShift,
 		outcomes: make(chan *pluginv1.Outcome, l.limits.Window),
 		due:      make(chan *lane), over: make(chan struct{}),
 		lanes: map[string]*lane{}, inside: map[uint64]*lane{}, held: map[uint64]*entry{},

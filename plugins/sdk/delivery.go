@@ -67,6 +67,9 @@ func (d *Delivery) Do(ctx context.Context, a event.Action) error {
 	if a.ID == "" && !a.Type.Live() {
 		a.ID = fmt.Sprintf("%s/%s/%d", d.Event.ID, d.Feed, d.actions.Add(1))
 	}
+	if a.TraceParent == "" {
+		a.TraceParent, a.TraceState = d.Event.TraceParent, d.Event.TraceState
+	}
 	if a.Account == "" {
 		a.Account = d.Event.Account
 	}

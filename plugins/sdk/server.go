@@ -181,6 +181,9 @@ func (s *server[C]) deliver(ctx context.Context, host *Host, feed *Feed, in *plu
 		Event: e, Feed: in.GetFeed(), Attempt: int(in.GetAttempt()), host: host,
 		Log: s.log.With("event", e.ID, "type", string(e.Type), "conversation", e.Conversation),
 	}
+	if trace := e.TraceID(); trace != "" {
+		d.Log = d.Log.With("trace_id", trace)
+	}
 	defer s.recovered(d.Log, &err)
 	return feed.Handlers.handle(ctx, d)
 }

@@ -61,6 +61,10 @@ type Action struct {
 	// Expires is when it is no longer worth sending; zero: the default of its
 	// type (mark_as_read 1 h, others 24 h).
 	Expires time.Time `json:"expires,omitzero"`
+	// TraceParent and TraceState are the W3C trace context of what asked for
+	// it; empty without one.
+	TraceParent string `json:"traceparent,omitempty"`
+	TraceState  string `json:"tracestate,omitempty"`
 }
 
 // SendMessageBody is the body of send_message.

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -67,6 +68,19 @@ type Event struct {
 	TraceParent, TraceState string
 	// Data is the payload: one JSON value.
 	Data []byte
+}
+
+// TraceID is the id of the trace that the event belongs to; empty without one.
+func (e Event) TraceID() string { return traceID(e.TraceParent) }
+
+// traceID takes the second of the four fields of a traceparent
+// (https://www.w3.org/TR/trace-context/#traceparent-header).
+func traceID(parent string) string {
+	fields := strings.Split(parent, "-")
+	if len(fields) < 4 {
+		return ""
+	}
+	return fields[1]
 }
 
 // ErrUnknownType is returned by Decode for a type this version has no value

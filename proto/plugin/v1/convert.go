@@ -32,6 +32,7 @@ func FromAction(a event.Action) *Action {
 	return &Action{
 		Id: a.ID, Type: string(a.Type), Account: a.Account, Conversation: a.Conversation,
 		Body: a.Body, At: stamp(a.At), Expires: stamp(a.Expires),
+		TraceParent: a.TraceParent, TraceState: a.TraceState,
 	}
 }
 
@@ -40,6 +41,7 @@ func (a *Action) ToAction() event.Action {
 	return event.Action{
 		ID: a.GetId(), Type: event.ActionType(a.GetType()), Account: a.GetAccount(), Conversation: a.GetConversation(),
 		Body: a.GetBody(), At: timeOf(a.GetAt()), Expires: timeOf(a.GetExpires()),
+		TraceParent: a.GetTraceParent(), TraceState: a.GetTraceState(),
 	}
 }
 

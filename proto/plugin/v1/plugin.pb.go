@@ -1514,7 +1514,10 @@ type Action struct {
 	// Earliest time to send it; absent: now.
 	At *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=at,proto3" json:"at,omitempty"`
 	// When it is no longer worth sending; absent: the default of its type.
-	Expires       *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=expires,proto3" json:"expires,omitempty"`
+	Expires *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=expires,proto3" json:"expires,omitempty"`
+	// W3C trace context: that of the event which caused it.
+	TraceParent   string `protobuf:"bytes,8,opt,name=trace_parent,json=traceParent,proto3" json:"trace_parent,omitempty"`
+	TraceState    string `protobuf:"bytes,9,opt,name=trace_state,json=traceState,proto3" json:"trace_state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1596,6 +1599,20 @@ func (x *Action) GetExpires() *timestamppb.Timestamp {
 		return x.Expires
 	}
 	return nil
+}
+
+func (x *Action) GetTraceParent() string {
+	if x != nil {
+		return x.TraceParent
+	}
+	return ""
+}
+
+func (x *Action) GetTraceState() string {
+	if x != nil {
+		return x.TraceState
+	}
+	return ""
 }
 
 // Get reads a value of the plugin's own store.
@@ -2139,7 +2156,7 @@ const file_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x03get\x18\x03 \x01(\v2\x1a.switchboard.plugin.v1.GetH\x00R\x03get\x12.\n" +
 	"\x03put\x18\x04 \x01(\v2\x1a.switchboard.plugin.v1.PutH\x00R\x03put\x127\n" +
 	"\x06delete\x18\x05 \x01(\v2\x1d.switchboard.plugin.v1.DeleteH\x00R\x06deleteB\t\n" +
-	"\arequest\"\xe0\x01\n" +
+	"\arequest\"\xa4\x02\n" +
 	"\x06Action\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x18\n" +
@@ -2147,7 +2164,10 @@ const file_plugin_v1_plugin_proto_rawDesc = "" +
 	"\fconversation\x18\x04 \x01(\tR\fconversation\x12\x12\n" +
 	"\x04body\x18\x05 \x01(\fR\x04body\x12*\n" +
 	"\x02at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x124\n" +
-	"\aexpires\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\"\x17\n" +
+	"\aexpires\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x12!\n" +
+	"\ftrace_parent\x18\b \x01(\tR\vtraceParent\x12\x1f\n" +
+	"\vtrace_state\x18\t \x01(\tR\n" +
+	"traceState\"\x17\n" +
 	"\x03Get\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\"-\n" +
 	"\x03Put\x12\x10\n" +

@@ -1,0 +1,45 @@
+package host
+
+import (
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/switchboard-dev/switchboard/proto/event"
+	pluginv1 "github.com/switchboard-dev/switchboard/proto/plugin/v1"
+	"github.com/switchboard-dev/switchboard/proto/tracing"
+)
+
+// trace begins the span of a lane's head inside the plugin, and returns the
+// event under it: what the plugin does is then part of it, though no plugin
+// knows of OpenTelemetry.
+func (f *feed) trace(l *lane) event.Event {
+	e := l.queue[0].event
+	if f.tracer == nil {
+		return e
+	}
+	l.span = f.tracer.Start(tracing.Start{
+		Name: "process " + f.plugin, Kind: trace.SpanKindConsumer,
+		Parent: tracing.Context{Parent: e.TraceParent, State: e.TraceState},
+		Attributes: append(tracing.Messaging("process", "{plugin}/{feed}", e.ID, e.Conversation),
+			attribute.String("messaging.consumer.group.name", f.plugin+"_"+f.name),
+			attribute.String("switchboard.plugin", f.plugin), attribute.String("switchboard.feed", f.name),
+			attribute.String("cloudevents.event_type", string(e.Type)), attribute.Int("switchboard.attempt", l.attempt)),
+	})
+	c := l.span.Context()
+	e.TraceParent, e.TraceState = c.Parent, c.State
+	return e
+}
+
+// failure is the reason of an outcome that is no success.
+func failure(out *pluginv1.Outcome) string {
+	switch r := out.GetResult().(type) {
+	case *pluginv1.Outcome_Ack:
+		return ""
+	case *pluginv1.Outcome_Retry:
+		return "retry: " + clip(r.Retry.GetReason())
+	case *pluginv1.Outcome_Pause:
+		return "pause: " + clip(r.Pause.GetReason())
+	default:
+		return "reject: " + clip(out.GetReject().GetReason())
+	}
+}
