@@ -207,12 +207,12 @@ func TestProblems(t *testing.T) {
 		{
 			name: "says where YAML is broken",
 			text: minimal + "nats:\n\turl: x\n",
-			want: []string{`sb.yaml:3: is not YAML: found character that cannot start any token: check the indentation (spaces, no tabs), colons and quotes here and just above`},
+			want: []string{`sb.yaml:3:1: is not YAML: a tab is in the indentation: use spaces`},
 		},
 		{
 			name: "refuses a second document",
 			text: minimal + "---\nprefix: x\n",
-			want: []string{`sb.yaml:2: a second document begins here: put it in a file of its own`},
+			want: []string{`sb.yaml:2:1: a second document begins here: put it in a file of its own`},
 		},
 		{
 			name: "refuses a document that is no map",
@@ -331,7 +331,7 @@ func TestAcceptsEventsOfNewerBackends(t *testing.T) {
 func TestReportsEveryFile(t *testing.T) {
 	inDir(t, map[string]string{"b.yaml": "prefix: [\n", "a.yaml": "prefx: x\n"})
 	_, err := Load(Options{Files: []string{"b.yaml", "a.yaml", "c.yaml"}, Env: []string{"SWITCHBOARD_HTTP__LISTN=x"}, Overrides: map[string]any{"nats.lisen": "x"}})
-	want := `b.yaml:1: is not YAML: did not find expected node content: check the indentation (spaces, no tabs), colons and quotes here and just above
+	want := `b.yaml:1:1: is not YAML: did not find expected node content: check the indentation (spaces, no tabs), colons and quotes here and just above
 a.yaml:1:1: prefx: unknown key "prefx": did you mean "prefix"?
 c.yaml: cannot be read: no such file or directory: create it, or name another one with --config
 environment SWITCHBOARD_HTTP__LISTN: http.listn: unknown key "listn": did you mean "listen"?

@@ -52,15 +52,15 @@ func (l *loader) file(name string) bool {
 	case errors.Is(err, io.EOF):
 		return true
 	case err != nil:
-		l.syntax(name, err)
+		l.syntax(name, string(data), err)
 		return false
 	}
 	switch err := documents.Decode(&second); {
 	case err == nil:
-		l.report.add(Source{File: name, Line: second.Line}, nil, "a second document begins here: put it in a file of its own")
+		l.report.add(Source{File: name, Line: second.Line, Column: second.Column}, nil, "a second document begins here: put it in a file of its own")
 		return false
 	case !errors.Is(err, io.EOF):
-		l.syntax(name, err)
+		l.syntax(name, string(data), err)
 		return false
 	}
 	la := layer{loader: l, left: maxNodes, source: func(_ []string, n *yaml.Node) Source {
@@ -71,11 +71,22 @@ func (l *loader) file(name string) bool {
 
 var syntaxError = regexp.MustCompile(`^(?:yaml: )?(?:line (\d+): )?(.*)`)
 
-func (l *loader) syntax(name string, err error) {
+// syntax reports what keeps a file from being YAML. The parser tells the line
+// at most; the column is where something begins on it.
+func (l *loader) syntax(name, data string, err error) {
 	m := syntaxError.FindStringSubmatch(err.Error())
-	line, _ := strconv.Atoi(m[1])
-	l.report.add(Source{File: name, Line: line}, nil,
-		"is not YAML: %s: check the indentation (spaces, no tabs), colons and quotes here and just above", m[2])
+	at := Source{File: name}
+	at.Line, _ = strconv.Atoi(m[1])
+	if lines := strings.Split(data, "\n"); at.Line > 0 && at.Line <= len(lines) {
+		indent := lines[at.Line-1][:len(lines[at.Line-1])-len(strings.TrimLeft(lines[at.Line-1], " \t"))]
+		if tab := strings.Index(indent, "\t"); tab >= 0 {
+			at.Column = tab + 1
+			l.report.add(at, nil, "is not YAML: a tab is in the indentation: use spaces")
+			return
+		}
+		at.Column = len(indent) + 1
+	}
+	l.report.add(at, nil, "is not YAML: %s: check the indentation (spaces, no tabs), colons and quotes here and just above", m[2])
 }
 
 // overrides reads what flags say.

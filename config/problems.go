@@ -56,6 +56,16 @@ func (r *report) add(source Source, path []string, format string, args ...any) {
 	r.problems = append(r.problems, p)
 }
 
+// unknown reports a key that its section does not have. Where another was
+// meant that is not written, that one is not missing in the bargain.
+func (r *report) unknown(source Source, path, known []string, written func(sibling string) bool) {
+	section, key := path[:len(path)-1], path[len(path)-1]
+	r.add(source, path, "unknown key %q: %s", key, Hint(key, known))
+	if near := nearest(key, known); near != "" && !written(near) {
+		r.settle(child(section, near))
+	}
+}
+
 // settle suppresses further problems at the path.
 func (r *report) settle(path []string) { r.seen[FormatPath(path)] = true }
 
@@ -102,8 +112,8 @@ func (s scope) show(value string) string {
 	return strconv.Quote(value)
 }
 
-// hint says which of the known words was meant, or what they are.
-func hint(word string, known []string) string {
+// Hint says which of the known words was meant, or what they are.
+func Hint(word string, known []string) string {
 	if near := nearest(word, known); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
