@@ -79,14 +79,16 @@ func newRoot() *cobra.Command {
 republishes what it says as events on NATS, and hands them to plugins, which
 answer with actions.
 
-Try it with nothing else installed:  switchboard demo`,
+Try it with nothing else installed:  switchboard demo
+Bridge a backend of your own:        switchboard init`,
 		SilenceUsage: true, SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usagef("%w (see `%s --help`)", err, c.CommandPath())
 	})
+	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.AddCommand(
-		newRun(), newDemo(), newCheck(), newTail(), newAct(), newStatus(), newLink(), newSimulate(), newPlugin(), newVersion(),
+		newInit(), newCheck(), newRun(), newDemo(), newTail(), newAct(), newStatus(), newLink(), newSimulate(), newPlugin(), newVersion(),
 	)
 	return root
 }
