@@ -32,7 +32,9 @@ func normalURL(text string) string {
 
 var (
 	schemeWord = regexp.MustCompile(`^[A-Za-z0-9!#$%&'*+.^_|~-]+$`) // RFC 9110, token
-	notInName  = regexp.MustCompile(`[^A-Z0-9]+`)
+	// bareReference is what a shell would expand, and no token looks like.
+	bareReference = regexp.MustCompile(`^\$[A-Z_][A-Z0-9_]*$`)
+	notInName     = regexp.MustCompile(`[^A-Z0-9]+`)
 )
 
 // TokenVariable is the variable that an account's token is best kept in.
@@ -50,6 +52,8 @@ func (a Account) validate(s scope, name string, connectors []string) {
 	a.validateURLs(s)
 	if a.Token.IsZero() {
 		s.at("token").problem("is missing: write token: ${%s} and set that variable, or token: file:/run/secrets/token", TokenVariable(name))
+	} else if bareReference.MatchString(a.Token.text()) {
+		s.at("token").problem("is a variable's name without braces, which is not expanded: write ${NAME}")
 	}
 	if at := s.at("auth_scheme"); !schemeWord.MatchString(a.AuthScheme) {
 		at.problem("%s is not one word: write Token or Bearer", at.show(a.AuthScheme))

@@ -210,6 +210,29 @@ func TestProblems(t *testing.T) {
 			want: []string{`sb.yaml:3:1: is not YAML: a tab is in the indentation: use spaces`},
 		},
 		{
+			name: "says where YAML is broken, and not where the broken part begins",
+			text: "accounts:\n  \"7\":\n    ws_url: ws://x\n   token: abc\nprefix: x\n",
+			want: []string{`sb.yaml:4:4: is not YAML: did not find expected key: check the indentation (spaces, no tabs), colons and quotes here and just above`},
+		},
+		{
+			name: "says where a bracket was opened that is not closed",
+			text: "prefix: x\naccounts:\n  \"7\": {ws_url: ws://x, token: abc\nhttp: {}\n",
+			want: []string{`sb.yaml:3:3: is not YAML: did not find expected ',' or '}': check the indentation (spaces, no tabs), colons and quotes here and just above`},
+		},
+		{
+			name: "knows two letters that changed places",
+			text: "accounts: {a: {ws_url: ws://x, token: abc}}\nplugins:\n  p: {ues: slack}\n",
+			want: []string{
+				`sb.yaml:3:3: plugins.p: has no program: write use: and a built-in plugin's name, or command: [./my-plugin] with its sha256`,
+				`sb.yaml:3:7: plugins.p.ues: unknown key "ues": did you mean "use"?`,
+			},
+		},
+		{
+			name: "refuses a token that is the name of a variable",
+			text: "accounts: {a: {ws_url: ws://x, token: $ACCOUNT_TOKEN}}\n",
+			want: []string{`sb.yaml:1:32: accounts.a.token: is a variable's name without braces, which is not expanded: write ${NAME}`},
+		},
+		{
 			name: "refuses a second document",
 			text: minimal + "---\nprefix: x\n",
 			want: []string{`sb.yaml:2:1: a second document begins here: put it in a file of its own`},

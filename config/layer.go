@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"reflect"
 	"regexp"
@@ -40,7 +41,11 @@ func (l *loader) file(name string) bool {
 	whole := Source{File: name}
 	data, err := os.ReadFile(name)
 	if err != nil {
-		l.report.add(whole, nil, "cannot be read: %v: create it, or name another one with --config", bare(err))
+		mend := "mend that"
+		if errors.Is(err, fs.ErrNotExist) {
+			mend = "create it"
+		}
+		l.report.add(whole, nil, "cannot be read: %v: %s, or name another one with --config", bare(err), mend)
 		return false
 	}
 	if l.config.origin.source == (Source{}) {
@@ -71,14 +76,28 @@ func (l *loader) file(name string) bool {
 
 var syntaxError = regexp.MustCompile(`^(?:yaml: )?(?:line (\d+): )?(.*)`)
 
-// syntax reports what keeps a file from being YAML. The parser tells the line
-// at most; the column is where something begins on it.
+// maxSearched is in how many lines at most an error is searched for: each is
+// parsed again for those after it.
+const maxSearched = 2000
+
+// syntax reports what keeps a file from being YAML. The parser tells where the
+// part with the error begins, which may be the first line; so the line is the
+// one after the most of the file that can be read.
 func (l *loader) syntax(name, data string, err error) {
 	m := syntaxError.FindStringSubmatch(err.Error())
 	at := Source{File: name}
 	at.Line, _ = strconv.Atoi(m[1])
-	if lines := strings.Split(data, "\n"); at.Line > 0 && at.Line <= len(lines) {
-		indent := lines[at.Line-1][:len(lines[at.Line-1])-len(strings.TrimLeft(lines[at.Line-1], " \t"))]
+	lines := strings.SplitAfter(data, "\n")
+	if len(lines) <= maxSearched {
+		for n := range lines {
+			if yaml.Unmarshal([]byte(strings.Join(lines[:n], "")), new(yaml.Node)) == nil {
+				at.Line = n + 1
+			}
+		}
+	}
+	if at.Line > 0 && at.Line <= len(lines) {
+		line := lines[at.Line-1]
+		indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
 		if tab := strings.Index(indent, "\t"); tab >= 0 {
 			at.Column = tab + 1
 			l.report.add(at, nil, "is not YAML: a tab is in the indentation: use spaces")

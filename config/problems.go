@@ -128,9 +128,26 @@ func nearest(word string, known []string) string {
 	best, least := "", max(2, len(word)/3)+1
 	for _, k := range known {
 		d := levenshtein.ComputeDistance(strings.ToLower(word), strings.ToLower(k))
+		if swapped(strings.ToLower(word), strings.ToLower(k)) {
+			d = 1
+		}
 		if d < least && d < len(k)-1 {
 			best, least = k, d
 		}
 	}
 	return best
+}
+
+// swapped reports whether two neighbouring letters are all that differs: the
+// most common slip, which counts twice otherwise.
+func swapped(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) - 1 {
+		if a[i] != b[i] {
+			return a[i] == b[i+1] && a[i+1] == b[i] && a[i+2:] == b[i+2:]
+		}
+	}
+	return false
 }

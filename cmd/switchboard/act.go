@@ -117,7 +117,10 @@ func body(a *event.Action, content, state string) error {
 		if n < 0 {
 			var err error
 			if n, err = strconv.Atoi(state); err != nil {
-				return usagef("update_status needs --status: %s", strings.Join(event.Statuses, ", "))
+				if state == "" {
+					return usagef("update_status needs --status: %s", strings.Join(event.Statuses, ", "))
+				}
+				return usagef("update_status needs --status: %q is none: %s", state, config.Hint(state, event.Statuses))
 			}
 		}
 		v = event.UpdateStatusBody{Status: event.Status(n)}

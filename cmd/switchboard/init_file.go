@@ -41,7 +41,7 @@ var examples = []example{
   accounts: [ACCOUNT]
   events: [conversation.new, conversation.updated, message.new, action.failed]
   config:
-    token: ${SLACK_TOKEN}          # a bot token (xoxb-…) with the scope chat:write
+    token: ${SLACK_TOKEN}        # a bot token (xoxb-…) with the scope chat:write
     rules:
       - {name: support, events: ["*"], channel: "#support"}
 `,
@@ -81,12 +81,12 @@ func (s *setup) yaml() string {
 	fmt.Fprintf(&b, `# The configuration of Switchboard, as init wrote it. What is left out has its
 # default. "switchboard check --connect" tries it.
 
-data_dir: ./data                     # where the bridge keeps everything; relative to this file
+data_dir: ./data                   # where the bridge keeps everything; relative to this file
 
 accounts:
   %s:
     ws_url: %s
-    token: %s   # where the token is; it is read anew for each connection
+    token: %s  # where the token is; it is read anew for each connection
 
 # Each plugin is a process of its own. It gets the accounts, events and actions
 # that it is granted here, and nothing else.
@@ -105,7 +105,7 @@ plugins:
 		b.WriteString("\n")
 	}
 	if s.listen != "" {
-		fmt.Fprintf(&b, "http:\n  listen: %s         # /healthz and /readyz\n", scalar(s.listen))
+		fmt.Fprintf(&b, "http:\n  listen: %s  # /healthz and /readyz\n", scalar(s.listen))
 	} else {
 		b.WriteString("# http:\n#   listen: 127.0.0.1:8080         # /healthz and /readyz\n")
 	}

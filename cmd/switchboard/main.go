@@ -97,7 +97,10 @@ Bridge a backend of your own:        switchboard init`,
 func exactly(n int) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) != n {
-			return usagef("`%s` takes %d argument(s), not %d (see `%s --help`)", c.UseLine(), n, len(args), c.CommandPath())
+			if n == 0 {
+				return usagef("`%s` takes no argument, and got %q (see `%[1]s --help`)", c.CommandPath(), args[0])
+			}
+			return usagef("write `%s`, with one %s and not %d (see `%s --help`)", c.UseLine(), strings.Fields(c.Use)[1], len(args), c.CommandPath())
 		}
 		return nil
 	}

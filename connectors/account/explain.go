@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
+	"net/http"
 	"syscall"
 )
 
@@ -22,7 +23,7 @@ func mend(err error) string {
 		return ": is the backend running there, and are the host and port of ws_url right?"
 	case errors.As(err, &unknownHost):
 		return ": mend the host in ws_url"
-	case errors.As(err, &noTLS):
+	case errors.As(err, &noTLS), errors.Is(err, http.ErrSchemeMismatch):
 		return ": the backend speaks no TLS there: write ws:// in ws_url, or its TLS port"
 	case errors.As(err, &unknownCA):
 		return ": add the authority that signed the backend's certificate to this machine's (or name its file in SSL_CERT_FILE)"

@@ -102,12 +102,38 @@ func (c *cut) original(path []string) []string {
 }
 
 // touches reports whether the place is around or in something that was left
-// out: what a plugin finds wrong there may be just that.
+// out, or is missing beside it: what a plugin finds wrong there may be just
+// that.
 func (c *cut) touches(place string) bool {
+	section := place[:max(0, strings.LastIndex(place, "/"))]
 	for gone := range c.gone {
-		if place == gone || strings.HasPrefix(gone, place+"/") || strings.HasPrefix(place, gone+"/") {
+		switch {
+		case place == gone, strings.HasPrefix(gone, place+"/"), strings.HasPrefix(place, gone+"/"):
+			return true
+		case gone[:strings.LastIndex(gone, "/")] == section && !c.has(place):
 			return true
 		}
 	}
 	return false
+}
+
+// has reports whether something stands at the place.
+func (c *cut) has(place string) bool {
+	value := c.whole
+	for _, token := range tokens(place) {
+		object, ok := value.(map[string]any)
+		if !ok {
+			list, _ := value.([]any)
+			i, err := strconv.Atoi(token)
+			if err != nil || i < 0 || i >= len(list) {
+				return false
+			}
+			value = list[i]
+			continue
+		}
+		if value, ok = object[token]; !ok {
+			return false
+		}
+	}
+	return true
 }
