@@ -32,20 +32,28 @@ func normalURL(text string) string {
 
 var (
 	schemeWord = regexp.MustCompile(`^[A-Za-z0-9!#$%&'*+.^_|~-]+$`) // RFC 9110, token
-	notInName  = regexp.MustCompile(`[^A-Z0-9]+`)
+	// bareReference is what a shell would expand, and no token looks like.
+	bareReference = regexp.MustCompile(`^\$[A-Z_][A-Z0-9_]*$`)
+	notInName     = regexp.MustCompile(`[^A-Z0-9]+`)
 )
+
+// TokenVariable is the variable that an account's token is best kept in.
+func TokenVariable(account string) string {
+	return strings.TrimSuffix("ACCOUNT_"+strings.Trim(notInName.ReplaceAllString(strings.ToUpper(account), "_"), "_"), "_") + "_TOKEN"
+}
 
 func (a Account) validate(s scope, name string, connectors []string) {
 	if name == "" || len(name) > maxAccountName || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
 		s.problem("an account's name has 1 to %d bytes and no control characters", maxAccountName)
 	}
 	if at := s.at("connector"); connectors != nil && !slices.Contains(connectors, a.Connector) {
-		at.problem("%s is no connector: %s", at.show(a.Connector), hint(a.Connector, connectors))
+		at.problem("%s is no connector: %s", at.show(a.Connector), Hint(a.Connector, connectors))
 	}
 	a.validateURLs(s)
 	if a.Token.IsZero() {
-		variable := "ACCOUNT_" + strings.Trim(notInName.ReplaceAllString(strings.ToUpper(name), "_"), "_") + "_TOKEN"
-		s.at("token").problem("is missing: write token: ${%s} and set that variable, or token: file:/run/secrets/token", variable)
+		s.at("token").problem("is missing: write token: ${%s} and set that variable, or token: file:/run/secrets/token", TokenVariable(name))
+	} else if bareReference.MatchString(a.Token.text()) {
+		s.at("token").problem("is a variable's name without braces, which is not expanded: write ${NAME}")
 	}
 	if at := s.at("auth_scheme"); !schemeWord.MatchString(a.AuthScheme) {
 		at.problem("%s is not one word: write Token or Bearer", at.show(a.AuthScheme))

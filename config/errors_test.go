@@ -207,12 +207,35 @@ func TestProblems(t *testing.T) {
 		{
 			name: "says where YAML is broken",
 			text: minimal + "nats:\n\turl: x\n",
-			want: []string{`sb.yaml:3: is not YAML: found character that cannot start any token: check the indentation (spaces, no tabs), colons and quotes here and just above`},
+			want: []string{`sb.yaml:3:1: is not YAML: a tab is in the indentation: use spaces`},
+		},
+		{
+			name: "says where YAML is broken, and not where the broken part begins",
+			text: "accounts:\n  \"7\":\n    ws_url: ws://x\n   token: abc\nprefix: x\n",
+			want: []string{`sb.yaml:4:4: is not YAML: did not find expected key: check the indentation (spaces, no tabs), colons and quotes here and just above`},
+		},
+		{
+			name: "says where a bracket was opened that is not closed",
+			text: "prefix: x\naccounts:\n  \"7\": {ws_url: ws://x, token: abc\nhttp: {}\n",
+			want: []string{`sb.yaml:3:3: is not YAML: did not find expected ',' or '}': check the indentation (spaces, no tabs), colons and quotes here and just above`},
+		},
+		{
+			name: "knows two letters that changed places",
+			text: "accounts: {a: {ws_url: ws://x, token: abc}}\nplugins:\n  p: {ues: slack}\n",
+			want: []string{
+				`sb.yaml:3:3: plugins.p: has no program: write use: and a built-in plugin's name, or command: [./my-plugin] with its sha256`,
+				`sb.yaml:3:7: plugins.p.ues: unknown key "ues": did you mean "use"?`,
+			},
+		},
+		{
+			name: "refuses a token that is the name of a variable",
+			text: "accounts: {a: {ws_url: ws://x, token: $ACCOUNT_TOKEN}}\n",
+			want: []string{`sb.yaml:1:32: accounts.a.token: is a variable's name without braces, which is not expanded: write ${NAME}`},
 		},
 		{
 			name: "refuses a second document",
 			text: minimal + "---\nprefix: x\n",
-			want: []string{`sb.yaml:2: a second document begins here: put it in a file of its own`},
+			want: []string{`sb.yaml:2:1: a second document begins here: put it in a file of its own`},
 		},
 		{
 			name: "refuses a document that is no map",
@@ -331,7 +354,7 @@ func TestAcceptsEventsOfNewerBackends(t *testing.T) {
 func TestReportsEveryFile(t *testing.T) {
 	inDir(t, map[string]string{"b.yaml": "prefix: [\n", "a.yaml": "prefx: x\n"})
 	_, err := Load(Options{Files: []string{"b.yaml", "a.yaml", "c.yaml"}, Env: []string{"SWITCHBOARD_HTTP__LISTN=x"}, Overrides: map[string]any{"nats.lisen": "x"}})
-	want := `b.yaml:1: is not YAML: did not find expected node content: check the indentation (spaces, no tabs), colons and quotes here and just above
+	want := `b.yaml:1:1: is not YAML: did not find expected node content: check the indentation (spaces, no tabs), colons and quotes here and just above
 a.yaml:1:1: prefx: unknown key "prefx": did you mean "prefix"?
 c.yaml: cannot be read: no such file or directory: create it, or name another one with --config
 environment SWITCHBOARD_HTTP__LISTN: http.listn: unknown key "listn": did you mean "listen"?

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"reflect"
 	"regexp"
@@ -40,7 +41,11 @@ func (l *loader) file(name string) bool {
 	whole := Source{File: name}
 	data, err := os.ReadFile(name)
 	if err != nil {
-		l.report.add(whole, nil, "cannot be read: %v: create it, or name another one with --config", bare(err))
+		mend := "mend that"
+		if errors.Is(err, fs.ErrNotExist) {
+			mend = "create it"
+		}
+		l.report.add(whole, nil, "cannot be read: %v: %s, or name another one with --config", bare(err), mend)
 		return false
 	}
 	if l.config.origin.source == (Source{}) {
@@ -52,15 +57,15 @@ func (l *loader) file(name string) bool {
 	case errors.Is(err, io.EOF):
 		return true
 	case err != nil:
-		l.syntax(name, err)
+		l.syntax(name, string(data), err)
 		return false
 	}
 	switch err := documents.Decode(&second); {
 	case err == nil:
-		l.report.add(Source{File: name, Line: second.Line}, nil, "a second document begins here: put it in a file of its own")
+		l.report.add(Source{File: name, Line: second.Line, Column: second.Column}, nil, "a second document begins here: put it in a file of its own")
 		return false
 	case !errors.Is(err, io.EOF):
-		l.syntax(name, err)
+		l.syntax(name, string(data), err)
 		return false
 	}
 	la := layer{loader: l, left: maxNodes, source: func(_ []string, n *yaml.Node) Source {
@@ -71,11 +76,36 @@ func (l *loader) file(name string) bool {
 
 var syntaxError = regexp.MustCompile(`^(?:yaml: )?(?:line (\d+): )?(.*)`)
 
-func (l *loader) syntax(name string, err error) {
+// maxSearched is in how many lines at most an error is searched for: each is
+// parsed again for those after it.
+const maxSearched = 2000
+
+// syntax reports what keeps a file from being YAML. The parser tells where the
+// part with the error begins, which may be the first line; so the line is the
+// one after the most of the file that can be read.
+func (l *loader) syntax(name, data string, err error) {
 	m := syntaxError.FindStringSubmatch(err.Error())
-	line, _ := strconv.Atoi(m[1])
-	l.report.add(Source{File: name, Line: line}, nil,
-		"is not YAML: %s: check the indentation (spaces, no tabs), colons and quotes here and just above", m[2])
+	at := Source{File: name}
+	at.Line, _ = strconv.Atoi(m[1])
+	lines := strings.SplitAfter(data, "\n")
+	if len(lines) <= maxSearched {
+		for n := range lines {
+			if yaml.Unmarshal([]byte(strings.Join(lines[:n], "")), new(yaml.Node)) == nil {
+				at.Line = n + 1
+			}
+		}
+	}
+	if at.Line > 0 && at.Line <= len(lines) {
+		line := lines[at.Line-1]
+		indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
+		if tab := strings.Index(indent, "\t"); tab >= 0 {
+			at.Column = tab + 1
+			l.report.add(at, nil, "is not YAML: a tab is in the indentation: use spaces")
+			return
+		}
+		at.Column = len(indent) + 1
+	}
+	l.report.add(at, nil, "is not YAML: %s: check the indentation (spaces, no tabs), colons and quotes here and just above", m[2])
 }
 
 // overrides reads what flags say.

@@ -28,15 +28,14 @@ type Options struct {
 // Load reads, merges, expands and checks a configuration. What is wrong with it
 // is an [*Error] that has everything at once.
 func Load(o Options) (*Config, error) {
-	l, err := read(o)
+	d, err := Examine(o)
 	if err != nil {
 		return nil, err
 	}
-	l.config.validate(scope{config: l.config, report: l.report}, o)
-	if err := l.report.err(o.Files); err != nil {
+	if err := d.Err(); err != nil {
 		return nil, err
 	}
-	return l.config, nil
+	return d.Config, nil
 }
 
 // Locate finds the data directory of a configuration, for what talks to a

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -37,15 +38,18 @@ func (p Plugin) validate(s scope, name string, builtins, accounts []string) {
 	p.validateProgram(s, builtins)
 	for i, account := range p.Accounts {
 		if at := s.at("accounts", strconv.Itoa(i)); !slices.Contains(accounts, account) {
-			at.problem("%s is no account that is configured: %s", at.show(account), hint(account, accounts))
+			at.problem("%s is no account that is configured: %s", at.show(account), Hint(account, accounts))
 		}
 	}
 	for i, pattern := range p.Events {
-		checkPattern(s.at("events", strconv.Itoa(i)), pattern)
+		at := s.at("events", strconv.Itoa(i))
+		if err := checkPattern(pattern, at.show(pattern)); err != nil {
+			at.problem("%v", err)
+		}
 	}
 	for i, action := range p.Actions {
 		if at := s.at("actions", strconv.Itoa(i)); !event.ActionType(action).Known() {
-			at.problem("%s is no action: %s", at.show(action), hint(action, actionTypes))
+			at.problem("%s is no action: %s", at.show(action), Hint(action, actionTypes))
 		}
 	}
 	for _, variable := range slices.Sorted(maps.Keys(p.Env)) {
@@ -79,7 +83,7 @@ func (p Plugin) validateProgram(s scope, builtins []string) {
 
 func (p Plugin) validateBuiltin(s scope, builtins []string) {
 	if at := s.at("use"); builtins != nil && !slices.Contains(builtins, p.Use) {
-		at.problem("%s is no built-in plugin: %s", at.show(p.Use), hint(p.Use, builtins))
+		at.problem("%s is no built-in plugin: %s", at.show(p.Use), Hint(p.Use, builtins))
 	}
 	if p.SHA256 != "" {
 		s.at("sha256").problem("is for a command: remove it, a built-in plugin is this program itself")
@@ -87,13 +91,13 @@ func (p Plugin) validateBuiltin(s scope, builtins []string) {
 }
 
 var (
-	eventTypes = []string{
-		string(event.ConversationNew), string(event.ConversationUpdated),
-		string(event.MessageNew), string(event.MessageUpdated),
-		string(event.TypingStart), string(event.TypingStop),
-		string(event.ActionSent), string(event.ActionConfirmed),
-		string(event.ActionFailed), string(event.ActionExpired),
-	}
+	eventTypes = func() []string {
+		names := make([]string, len(event.Types))
+		for i, t := range event.Types {
+			names[i] = string(t)
+		}
+		return names
+	}()
 	eventKinds = []string{"conversation.*", "message.*", "typing.*", "action.*"}
 
 	actionTypes = func() []string {
@@ -107,21 +111,27 @@ var (
 	patternForm = regexp.MustCompile(`^([a-z0-9_-]+(\.[a-z0-9_-]+)*(\.\*)?|\*)$`)
 )
 
-// checkPattern lets types pass that a newer backend may send, but none that is
-// nearly one we know.
-func checkPattern(s scope, pattern string) {
+// Patterns are the types and kinds of events that are known, for completion.
+func Patterns() []string { return slices.Concat(eventTypes, eventKinds) }
+
+// CheckPattern says what is wrong with a selection of events. It lets types
+// pass that a newer backend may send, but none that is nearly one we know.
+func CheckPattern(pattern string) error { return checkPattern(pattern, strconv.Quote(pattern)) }
+
+// checkPattern has the pattern as it may be shown.
+func checkPattern(pattern, shown string) error {
 	if !patternForm.MatchString(pattern) {
-		s.problem("%s selects no events: write a type (message.new), a kind (message.*) or all (*)", s.show(pattern))
-		return
+		return fmt.Errorf("%s selects no events: write a type (message.new), a kind (message.*) or all (*)", shown)
 	}
 	known := eventTypes
 	if strings.HasSuffix(pattern, "*") {
 		known = eventKinds
 	}
 	if pattern == "*" || slices.Contains(known, pattern) {
-		return
+		return nil
 	}
 	if near := nearest(pattern, known); near != "" {
-		s.problem("%s selects no known events: did you mean %q?", s.show(pattern), near)
+		return fmt.Errorf("%s selects no known events: did you mean %q?", shown, near)
 	}
+	return nil
 }

@@ -56,6 +56,16 @@ func (r *report) add(source Source, path []string, format string, args ...any) {
 	r.problems = append(r.problems, p)
 }
 
+// unknown reports a key that its section does not have. Where another was
+// meant that is not written, that one is not missing in the bargain.
+func (r *report) unknown(source Source, path, known []string, written func(sibling string) bool) {
+	section, key := path[:len(path)-1], path[len(path)-1]
+	r.add(source, path, "unknown key %q: %s", key, Hint(key, known))
+	if near := nearest(key, known); near != "" && !written(near) {
+		r.settle(child(section, near))
+	}
+}
+
 // settle suppresses further problems at the path.
 func (r *report) settle(path []string) { r.seen[FormatPath(path)] = true }
 
@@ -102,8 +112,8 @@ func (s scope) show(value string) string {
 	return strconv.Quote(value)
 }
 
-// hint says which of the known words was meant, or what they are.
-func hint(word string, known []string) string {
+// Hint says which of the known words was meant, or what they are.
+func Hint(word string, known []string) string {
 	if near := nearest(word, known); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
@@ -118,9 +128,26 @@ func nearest(word string, known []string) string {
 	best, least := "", max(2, len(word)/3)+1
 	for _, k := range known {
 		d := levenshtein.ComputeDistance(strings.ToLower(word), strings.ToLower(k))
+		if swapped(strings.ToLower(word), strings.ToLower(k)) {
+			d = 1
+		}
 		if d < least && d < len(k)-1 {
 			best, least = k, d
 		}
 	}
 	return best
+}
+
+// swapped reports whether two neighbouring letters are all that differs: the
+// most common slip, which counts twice otherwise.
+func swapped(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) - 1 {
+		if a[i] != b[i] {
+			return a[i] == b[i+1] && a[i+1] == b[i] && a[i+2:] == b[i+2:]
+		}
+	}
+	return false
 }

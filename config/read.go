@@ -96,12 +96,9 @@ func (l *layer) readMapping(n *yaml.Node, t reflect.Type, path []string) map[str
 		at, key := child(path, p.key.Value), p.key.Value
 		field := below(t, key)
 		if field == nil {
-			known := keys(t)
-			l.report.add(l.source(at, p.key), at, "unknown key %q: %s", key, hint(key, known))
-			near := nearest(key, known)
-			if near != "" && !slices.ContainsFunc(pairs, func(p pair) bool { return p.key.Value == near }) {
-				l.report.settle(child(path, near)) // that it is missing is no second problem
-			}
+			l.report.unknown(l.source(at, p.key), at, keys(t), func(sibling string) bool {
+				return slices.ContainsFunc(pairs, func(p pair) bool { return p.key.Value == sibling })
+			})
 			continue
 		}
 		if v, ok := l.read(p.value, field, at, p.key); ok {

@@ -211,7 +211,7 @@ func (a *api) link(w http.ResponseWriter, r *http.Request) {
 	account := r.PathValue("account")
 	l := a.o.Link(account)
 	if l == nil {
-		a.fail(w, http.StatusNotFound, fmt.Errorf("unknown account %q", account))
+		a.fail(w, http.StatusNotFound, fmt.Errorf("unknown account %q: `switchboard status` shows those of this bridge", account))
 		return
 	}
 	do := map[string]func(context.Context) error{

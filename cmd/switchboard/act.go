@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/switchboard-dev/switchboard/config"
 	"github.com/switchboard-dev/switchboard/proto/event"
 )
 
@@ -27,15 +28,19 @@ func newAct() *cobra.Command {
 		types[i] = string(t)
 	}
 	c := &cobra.Command{
-		Use: "act TYPE", Short: "Put an action into the outbound queue", Args: exactly(1), ValidArgs: types,
-		Long: "Put an action into the outbound queue. TYPE is " + strings.Join(types, ", ") + ".",
+		Use: "act TYPE", Short: "Put an action into the outbound queue", Args: exactly(1),
+		ValidArgsFunction: first(func(*cobra.Command) []string { return types }),
+		Long:              "Put an action into the outbound queue. TYPE is " + strings.Join(types, ", ") + ".",
 		Example: `  switchboard act send_message --account 7 --conversation 42 --content 'On our way' --wait
   switchboard act update_status --account 7 --conversation 42 --status resolved`,
 		RunE: func(c *cobra.Command, args []string) error {
+			a.Type = event.ActionType(args[0])
+			if !a.Type.Known() {
+				return usagef("%q is no action: %s", args[0], config.Hint(args[0], types))
+			}
 			if a.Account == "" || a.Conversation == "" {
 				return usagef("an action needs --account and --conversation")
 			}
-			a.Type = event.ActionType(args[0])
 			if a.ID == "" {
 				a.ID = strings.ToLower(rand.Text())
 			}
@@ -68,7 +73,11 @@ func newAct() *cobra.Command {
 			case a.Type.Live():
 				_, err = fmt.Fprintln(c.OutOrStdout(), "sent")
 			case done.Result != nil:
-				_, err = fmt.Fprintf(c.OutOrStdout(), "%s  %s\n", done.Result.Type, describe(*done.Result))
+				p, paint := newPen(c.OutOrStdout()), pen.good
+				if done.Result.Type != event.ActionConfirmed {
+					paint = pen.bad
+				}
+				_, err = fmt.Fprintf(c.OutOrStdout(), "%s  %s\n", paint(p, string(done.Result.Type)), describe(*done.Result))
 				if err == nil && done.Result.Type != event.ActionConfirmed {
 					err = errSaid
 				}
@@ -89,6 +98,8 @@ func newAct() *cobra.Command {
 	c.Flags().StringVar(&at, "at", "", "earliest time to send it, such as 2026-01-02T15:04:05Z")
 	c.Flags().BoolVar(&wait, "wait", false, "wait until it is confirmed or has failed, up to "+actWait.String())
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	complete(c, "account", d.config.accounts)
+	complete(c, "status", func(*cobra.Command) []string { return event.Statuses })
 	return c
 }
 
@@ -106,7 +117,10 @@ func body(a *event.Action, content, state string) error {
 		if n < 0 {
 			var err error
 			if n, err = strconv.Atoi(state); err != nil {
-				return usagef("update_status needs --status: %s", strings.Join(event.Statuses, ", "))
+				if state == "" {
+					return usagef("update_status needs --status: %s", strings.Join(event.Statuses, ", "))
+				}
+				return usagef("update_status needs --status: %q is none: %s", state, config.Hint(state, event.Statuses))
 			}
 		}
 		v = event.UpdateStatusBody{Status: event.Status(n)}

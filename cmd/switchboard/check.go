@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,74 +21,139 @@ const checkTimeout = 30 * time.Second
 
 func newCheck() *cobra.Command {
 	var cf configFlags
+	var connect bool
 	c := &cobra.Command{
 		Use: "check", Short: "Read the configuration and say what is wrong with it", Args: exactly(0),
-		Long: `Read the configuration and say what is wrong with it, with file and line. Each
-plugin is started for a moment, to ask it what it thinks of its own section; it
-reaches out to nothing.`,
+		Long: `Read the configuration and say all that is wrong with it, with file, line and
+column. Each plugin is started for a moment, to ask it what it thinks of its own
+section; it reaches out to nothing.
+
+With --connect it also tries an external NATS server and each account's token:
+it connects to the backend, and leaves at once.`,
+		Example: `  switchboard check
+  switchboard check --connect`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := cf.load()
+			draft, err := cf.examine()
 			if err != nil {
 				return err
 			}
-			specs, err := specs(cfg)
+			tried, err := checkPlugins(c.Context(), draft)
 			if err != nil {
 				return err
 			}
-			problems := 0
-			for _, s := range specs {
-				found, err := checkPlugin(c.Context(), cfg, s)
-				if err != nil {
-					return err
+			if connect {
+				tried = append(tryOut(c.Context(), draft), tried...)
+				for _, line := range tried {
+					fmt.Fprintln(c.OutOrStdout(), "ok  "+line)
 				}
-				for _, p := range found {
-					fmt.Fprintln(c.ErrOrStderr(), "switchboard: "+p)
-				}
-				problems += len(found)
 			}
-			if problems > 0 {
-				return errSaid
+			if err := draft.Err(); err != nil {
+				return notConfigured(&cf, err)
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "ok: %d account(s), %d plugin(s)\n", len(cfg.Accounts), len(cfg.Plugins))
-			return err
+			cfg := draft.Config
+			fmt.Fprintf(c.OutOrStdout(), "ok: %d account(s), %d plugin(s)\n", len(cfg.Accounts), len(cfg.Plugins))
+			if len(cfg.Plugins) == 0 {
+				fmt.Fprintln(c.OutOrStdout(), noPlugins)
+			}
+			return nil
 		},
 	}
 	cf.add(c)
+	c.Flags().BoolVar(&connect, "connect", false, "also try NATS (an external one) and each account's token")
 	return c
 }
 
-// checkPlugin returns what a plugin finds wrong, each with where it stands.
-func checkPlugin(ctx context.Context, cfg *config.Config, s host.Spec) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
-	_, err := host.Check(ctx, s, cfg.RuntimeDir(), slog.New(slog.DiscardHandler))
-	var refusal *host.Refusal
-	switch {
-	case err == nil:
-		return nil, nil
-	case errors.As(err, &refusal) && len(refusal.Problems) > 0:
-		var list []string
-		for _, p := range refusal.Problems {
-			path := append([]string{"plugins", s.Name, "config"}, pointer(p.Path)...)
-			list = append(list, config.Problem{
-				Source: cfg.Position(path...), Path: config.FormatPath(path), Message: p.Message,
-			}.String())
-		}
-		return list, nil
+// noPlugins says what to do about a bridge that tells nobody anything.
+const noPlugins = "no plugins: events are published on NATS, where `switchboard tail` shows them; to act on them, add a plugin under " +
+	"plugins:, such as greeter: {use: autoresponder, …} (the README has an example of each)"
+
+// checkPlugins asks each plugin what it thinks of its section, as far as that
+// can be read, and adds what it finds wrong to the draft. It returns a line for
+// each that is content.
+func checkPlugins(ctx context.Context, draft *config.Draft) ([]string, error) {
+	dir, err := os.MkdirTemp("", "sb-check-")
+	if err != nil {
+		return nil, fmt.Errorf("make a directory for the plugins' sockets: %w", err)
 	}
-	return []string{config.Problem{
-		Source: cfg.Position("plugins", s.Name), Path: config.FormatPath([]string{"plugins", s.Name}), Message: err.Error(),
-	}.String()}, nil
+	defer os.RemoveAll(dir)
+	var startable []string
+	for name := range draft.Config.Plugins {
+		if canStart(draft, name) {
+			startable = append(startable, name)
+		}
+	}
+	specs, err := specs(draft.Config, startable)
+	if err != nil {
+		return nil, err
+	}
+	answers := make([]error, len(specs))
+	content := make([]string, len(specs))
+	var asking sync.WaitGroup
+	for i, s := range specs {
+		asking.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+			defer cancel()
+			manifest, err := host.Check(ctx, s, dir, slog.New(slog.DiscardHandler))
+			answers[i] = err
+			content[i] = fmt.Sprintf("plugin %s: %s", s.Name, strings.TrimSpace(manifest.GetName()+" "+manifest.GetVersion()))
+		})
+	}
+	asking.Wait()
+	var lines []string
+	for i, s := range specs {
+		if addRefusal(draft, s.Name, answers[i]) {
+			lines = append(lines, content[i])
+		}
+	}
+	return lines, nil
 }
 
-// pointer splits a JSON Pointer (RFC 6901).
-func pointer(p string) []string {
-	if p == "" {
-		return nil
+// canStart reports whether nothing is wrong with the plugin's program and with
+// the form of its section.
+func canStart(draft *config.Draft, name string) bool {
+	for _, key := range []string{"use", "command", "sha256", "unverified", "config"} {
+		if !draft.Sound("plugins", name, key) {
+			return false
+		}
 	}
-	tokens := strings.Split(strings.TrimPrefix(p, "/"), "/")
-	for i, t := range tokens {
-		tokens[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(t)
+	return true
+}
+
+// addRefusal adds why a plugin cannot run to the draft; false: it cannot. What
+// is wrong in a place of which something is known already is left out: a
+// variable that is not set is also a token that is missing.
+func addRefusal(draft *config.Draft, name string, err error) bool {
+	var refusal *host.Refusal
+	if !errors.As(err, &refusal) || len(refusal.Problems) == 0 {
+		if err == nil {
+			return true
+		}
+		path := []string{"plugins", name, "use"}
+		if draft.Config.Plugins[name].Use == "" {
+			path[2] = "command"
+		}
+		draft.Add(path, err.Error())
+		return false
 	}
-	return tokens
+	var unknown, rest []host.Problem
+	for _, p := range refusal.Problems {
+		switch {
+		case !draft.Sound(configPath(name, p)...):
+		case p.Known != nil:
+			unknown = append(unknown, p)
+		default:
+			rest = append(rest, p)
+		}
+	}
+	for _, p := range unknown { // first, for one of them may be what is missing
+		draft.AddUnknown(configPath(name, p), p.Known)
+	}
+	for _, p := range rest {
+		draft.Add(configPath(name, p), p.Message)
+	}
+	return false
+}
+
+func configPath(plugin string, p host.Problem) []string {
+	return append([]string{"plugins", plugin, "config"}, p.Keys()...)
 }

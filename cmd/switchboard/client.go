@@ -39,7 +39,7 @@ func newLink() *cobra.Command {
 	} {
 		var d dialFlags
 		sub := &cobra.Command{
-			Use: command.name + " ACCOUNT", Short: command.short, Args: exactly(1),
+			Use: command.name + " ACCOUNT", Short: command.short, Args: exactly(1), ValidArgsFunction: first(d.config.accounts),
 			RunE: func(c *cobra.Command, args []string) error {
 				client, err := d.dial()
 				if err != nil {

@@ -79,14 +79,16 @@ func newRoot() *cobra.Command {
 republishes what it says as events on NATS, and hands them to plugins, which
 answer with actions.
 
-Try it with nothing else installed:  switchboard demo`,
+Try it with nothing else installed:  switchboard demo
+Bridge a backend of your own:        switchboard init`,
 		SilenceUsage: true, SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usagef("%w (see `%s --help`)", err, c.CommandPath())
 	})
+	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.AddCommand(
-		newRun(), newDemo(), newCheck(), newTail(), newAct(), newStatus(), newLink(), newSimulate(), newPlugin(), newVersion(),
+		newInit(), newCheck(), newRun(), newDemo(), newTail(), newAct(), newStatus(), newLink(), newSimulate(), newPlugin(), newVersion(),
 	)
 	return root
 }
@@ -95,7 +97,10 @@ Try it with nothing else installed:  switchboard demo`,
 func exactly(n int) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) != n {
-			return usagef("`%s` takes %d argument(s), not %d (see `%s --help`)", c.UseLine(), n, len(args), c.CommandPath())
+			if n == 0 {
+				return usagef("`%s` takes no argument, and got %q (see `%[1]s --help`)", c.CommandPath(), args[0])
+			}
+			return usagef("write `%s`, with one %s and not %d (see `%s --help`)", c.UseLine(), strings.Fields(c.Use)[1], len(args), c.CommandPath())
 		}
 		return nil
 	}

@@ -27,6 +27,7 @@ func (f *configFlags) add(c *cobra.Command) {
 	c.Flags().StringArrayVarP(&f.files, "config", "c", nil,
 		"configuration file; may be repeated, later ones win (default: SWITCHBOARD_CONFIG, or "+defaultConfig+" where it is there)")
 	c.Flags().StringArrayVar(&f.set, "set", nil, "one setting over files and environment, such as nats.listen=127.0.0.1:4222; may be repeated")
+	must(c.MarkFlagFilename("config", "yaml", "yml"))
 }
 
 // options are where the configuration comes from.
@@ -55,11 +56,34 @@ func (f *configFlags) options() (config.Options, error) {
 }
 
 func (f *configFlags) load() (*config.Config, error) {
+	draft, err := f.examine()
+	if err != nil {
+		return nil, err
+	}
+	if err := draft.Err(); err != nil {
+		return nil, notConfigured(f, err)
+	}
+	return draft.Config, nil
+}
+
+// examine reads the configuration, whatever is wrong with it.
+func (f *configFlags) examine() (*config.Draft, error) {
 	o, err := f.options()
 	if err != nil {
 		return nil, err
 	}
-	return config.Load(o)
+	return config.Examine(o)
+}
+
+// notConfigured says it in other words where the one thing that is wrong is
+// that there is no configuration at all.
+func notConfigured(f *configFlags, err error) error {
+	problems, ok := errors.AsType[*config.Error](err)
+	if o, _ := f.options(); !ok || len(o.Files) > 0 || len(problems.Problems) != 1 || problems.Problems[0].Path != "accounts" {
+		return err
+	}
+	return errors.New("accounts: none configured: there is no " + defaultConfig +
+		" in this directory, and --config names none: `switchboard init` writes a first one")
 }
 
 // logFlags are the flags of commands that log.

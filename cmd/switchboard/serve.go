@@ -62,7 +62,7 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, ready func
 	}()
 
 	br := bridge.New(bridge.Options{Bus: b, Accounts: accounts(cfg), TracerProvider: seen.tracer, Log: log})
-	specs, err := specs(cfg)
+	specs, err := specs(cfg, names(cfg.Plugins))
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, ready func
 	log.Info("bridge is running", "version", version, "accounts", len(cfg.Accounts), "plugins", len(cfg.Plugins),
 		"nats", natsName(b), "data", cfg.DataDir)
 	if len(cfg.Plugins) == 0 {
-		log.Info("no plugins are configured: events are published on NATS and nobody is told; add one under plugins:, or watch with `switchboard tail`")
+		log.Info(noPlugins)
 	}
 	if ready != nil {
 		ready(r)
@@ -175,10 +175,10 @@ func accounts(cfg *config.Config) []bridge.Account {
 	return list
 }
 
-// specs are the plugins as the host wants them, by name.
-func specs(cfg *config.Config) ([]host.Spec, error) {
+// specs are the plugins of those names as the host wants them, by name.
+func specs(cfg *config.Config, plugins []string) ([]host.Spec, error) {
 	var list []host.Spec
-	for _, name := range names(cfg.Plugins) {
+	for _, name := range slices.Sorted(slices.Values(plugins)) {
 		p := cfg.Plugins[name]
 		s := host.Spec{Name: name, Accounts: p.Accounts, Events: event.Patterns(p.Events)}
 		for _, a := range p.Actions {

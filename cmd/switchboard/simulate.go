@@ -39,7 +39,7 @@ Faults are set over HTTP:
 			}
 			l, err := net.Listen("tcp", listen)
 			if err != nil {
-				return fmt.Errorf("--listen: %w", err)
+				return fmt.Errorf("--listen: %w: choose another port, such as --listen 127.0.0.1:8001", err)
 			}
 			fmt.Fprintf(c.OutOrStdout(), "backend at http://%s, accounts %v, token %s\n", l.Addr(), ids, token)
 			return simulate(c.Context(), simulator.New(o), l, log)

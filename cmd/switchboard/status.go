@@ -7,7 +7,6 @@ import (
 	"io"
 	"path/filepath"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -72,7 +71,7 @@ func newStatus() *cobra.Command {
 }
 
 func (s status) print(out io.Writer) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	w := newTable(out)
 	nats := "external at " + s.NATS.Address
 	if s.NATS.Embedded {
 		nats = "embedded, " + cmp.Or(s.NATS.Address, "no port open")
@@ -140,7 +139,7 @@ func ago(t time.Time) string {
 
 // short is s on one line of at most n characters.
 func short(s string, n int) string {
-	r := []rune(strings.Join(strings.Fields(s), " "))
+	r := []rune(plain(strings.Join(strings.Fields(s), " ")))
 	if len(r) <= n {
 		return string(r)
 	}

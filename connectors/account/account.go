@@ -87,15 +87,15 @@ func (c *Connector) Dial(ctx context.Context) (connectors.Session, error) {
 		switch {
 		case res != nil && (res.StatusCode == http.StatusForbidden || res.StatusCode == http.StatusUnauthorized):
 			return nil, connectors.Refused(fmt.Errorf(
-				"the backend refused the token of account %s (HTTP %d at %s): set accounts.%s.token to one that it accepts",
+				"the backend refused the token of account %s (HTTP %d at %s): set accounts.%s.token to one that it accepts for an account of that id",
 				c.o.Account, res.StatusCode, where, c.o.Account))
 		case res != nil && res.StatusCode != http.StatusSwitchingProtocols:
-			return nil, fmt.Errorf("dial %s: the backend answered HTTP %d and not with a WebSocket", where, res.StatusCode)
+			return nil, fmt.Errorf("dial %s: the backend answered HTTP %d and not with a WebSocket: is ws_url right?", where, res.StatusCode)
 		}
 		if request := (*url.Error)(nil); errors.As(err, &request) {
 			err = request.Err // it shows the whole URL, with the token
 		}
-		return nil, scrub(fmt.Errorf("dial %s: %w", where, err))
+		return nil, scrub(fmt.Errorf("dial %s: %w%s", where, err, mend(err)))
 	}
 	conn.SetReadLimit(maxFrame)
 	s.conn = conn

@@ -3,16 +3,13 @@ package host
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
-	"github.com/santhosh-tekuri/jsonschema/v6/kind"
-	"golang.org/x/text/language"
-	"golang.org/x/text/message"
 
 	pluginv1 "github.com/switchboard-dev/switchboard/proto/plugin/v1"
 )
@@ -34,8 +31,22 @@ type Refusal struct {
 type Problem struct {
 	// Path is a JSON Pointer into the configuration; empty: the whole.
 	Path string
-	// Message is what is wrong.
+	// Message is what is wrong and how to mend it, without the value.
 	Message string
+	// Known are the keys that the place has, where it is an unknown key that is
+	// wrong; for telling which of them was meant.
+	Known []string
+}
+
+// Keys are the keys and indices that lead to the place.
+func (p Problem) Keys() []string { return tokens(p.Path) }
+
+func (p Problem) String() string {
+	text := strings.TrimPrefix(p.Path+": "+p.Message, ": ")
+	if len(p.Known) > 0 {
+		text += " (known are " + strings.Join(p.Known, ", ") + ")"
+	}
+	return text
 }
 
 func (r *Refusal) Error() string {
@@ -44,14 +55,16 @@ func (r *Refusal) Error() string {
 	}
 	list := make([]string, len(r.Problems))
 	for i, p := range r.Problems {
-		list[i] = strings.TrimPrefix(p.Path+": "+p.Message, ": ")
+		list[i] = p.String()
 	}
 	return fmt.Sprintf("plugin %s: its configuration is refused: %s", r.Plugin, strings.Join(list, "; "))
 }
 
 // Configure describes and configures a started plugin. What does not agree with
-// the protocol or the schema is a [*Refusal]. It has no further effect: a
-// plugin reaches out to nothing before it is connected.
+// the protocol or the schema is a [*Refusal], which has everything at once: what
+// the schema says, and what the plugin says of the parts that the schema
+// accepts. It has no further effect: a plugin reaches out to nothing before it
+// is connected.
 func Configure(ctx context.Context, client pluginv1.PluginClient, spec Spec) (*pluginv1.Manifest, *pluginv1.ConfigureResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*configureTimeout)
 	defer cancel()
@@ -63,19 +76,23 @@ func Configure(ctx context.Context, client pluginv1.PluginClient, spec Spec) (*p
 	if len(config) == 0 {
 		config = []byte("{}")
 	}
-	problems, err := checkSchema(manifest.GetConfigSchema(), config)
+	schema, err := compile(manifest.GetConfigSchema())
+	if err != nil {
+		return nil, nil, &Refusal{Plugin: spec.Name, Reason: "the schema in its manifest is unusable: " + err.Error()}
+	}
+	problems, left, err := schema.check(config)
 	if err != nil {
 		return nil, nil, &Refusal{Plugin: spec.Name, Reason: "the schema in its manifest is unusable: " + err.Error()}
 	}
 	if len(problems) > 0 {
-		return manifest, nil, &Refusal{Plugin: spec.Name, Problems: problems}
+		return manifest, nil, &Refusal{Plugin: spec.Name, Problems: append(problems, ask(ctx, client, spec, left)...)}
 	}
 	res, err := client.Configure(ctx, &pluginv1.ConfigureRequest{Name: spec.Name, Config: config, Accounts: spec.Accounts})
 	if err != nil {
 		return nil, nil, fmt.Errorf("configure plugin %s: %w", spec.Name, err)
 	}
 	for _, p := range res.GetProblems() {
-		problems = append(problems, Problem{p.GetPath(), p.GetMessage()})
+		problems = append(problems, Problem{Path: p.GetPath(), Message: p.GetMessage()})
 	}
 	if len(problems) > 0 {
 		return manifest, nil, &Refusal{Plugin: spec.Name, Problems: problems}
@@ -84,6 +101,52 @@ func Configure(ctx context.Context, client pluginv1.PluginClient, spec Spec) (*p
 		return manifest, nil, &Refusal{Plugin: spec.Name, Reason: reason}
 	}
 	return manifest, res, nil
+}
+
+// check validates a configuration. It returns every violation, and what is left
+// without the parts that have one; nil: nothing.
+func (s *schema) check(config []byte) ([]Problem, *cut, error) {
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(config))
+	if err != nil {
+		return []Problem{{Message: "not JSON: " + err.Error()}}, nil, nil
+	}
+	refused, err := s.violations(value)
+	if err != nil {
+		return nil, nil, err
+	}
+	var problems []Problem
+	for _, e := range refused {
+		problems = append(problems, s.describe(e)...)
+	}
+	left, ok := s.cutOut(value, refused)
+	if !ok {
+		return problems, nil, nil
+	}
+	return problems, left, nil
+}
+
+// ask asks the plugin what else is wrong in what its schema accepts. That it
+// does not answer is no news: it is refused already.
+func ask(ctx context.Context, client pluginv1.PluginClient, spec Spec, left *cut) []Problem {
+	if left == nil {
+		return nil
+	}
+	config, err := json.Marshal(left.rest())
+	if err != nil {
+		return nil
+	}
+	res, err := client.Configure(ctx, &pluginv1.ConfigureRequest{Name: spec.Name, Config: config, Accounts: spec.Accounts})
+	if err != nil {
+		return nil
+	}
+	var problems []Problem
+	for _, p := range res.GetProblems() {
+		at := pointer(left.original(tokens(p.GetPath())))
+		if !left.touches(at) {
+			problems = append(problems, Problem{Path: at, Message: p.GetMessage()})
+		}
+	}
+	return problems
 }
 
 var validName = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)
@@ -106,81 +169,4 @@ func checkFeeds(feeds []*pluginv1.Feed) string {
 		seen[f.GetName()] = true
 	}
 	return ""
-}
-
-// schemaURL is what a plugin's schema is called in errors. With a plain name it
-// would be a file of the working directory.
-const schemaURL = "plugin:///config.schema.json"
-
-// checkSchema validates a configuration and returns every error with its path.
-func checkSchema(schema, config []byte) ([]Problem, error) {
-	if len(schema) == 0 {
-		return nil, nil
-	}
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
-	if err != nil {
-		return nil, err
-	}
-	compiler := jsonschema.NewCompiler()
-	compiler.UseLoader(jsonschema.SchemeURLLoader{}) // a plugin does not make the bridge read files
-	if err := compiler.AddResource(schemaURL, doc); err != nil {
-		return nil, err
-	}
-	compiled, err := compiler.Compile(schemaURL)
-	if err != nil {
-		return nil, err
-	}
-	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(config))
-	if err != nil {
-		return []Problem{{"", "not JSON: " + err.Error()}}, nil
-	}
-	err = compiled.Validate(value)
-	if err == nil {
-		return nil, nil
-	}
-	invalid, ok := err.(*jsonschema.ValidationError)
-	if !ok {
-		return nil, err
-	}
-	return flatten(invalid, nil), nil
-}
-
-var english = message.NewPrinter(language.English)
-
-// flatten collects the leaves: those name what is wrong where.
-func flatten(e *jsonschema.ValidationError, into []Problem) []Problem {
-	if len(e.Causes) == 0 {
-		if unknown, ok := e.ErrorKind.(*kind.AdditionalProperties); ok {
-			for _, key := range unknown.Properties {
-				into = append(into, Problem{pointer(append(e.InstanceLocation, key)), "unknown key " + strconv.Quote(key)})
-			}
-			return into
-		}
-		return append(into, Problem{pointer(e.InstanceLocation), explain(e.ErrorKind)})
-	}
-	for _, c := range e.Causes {
-		into = flatten(c, into)
-	}
-	return into
-}
-
-// pointer writes a JSON Pointer (RFC 6901).
-func pointer(tokens []string) string {
-	path := ""
-	for _, token := range tokens {
-		path += "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(token)
-	}
-	return path
-}
-
-// explain says what is wrong, without the value: it may be a secret, or one in
-// the wrong place.
-func explain(k jsonschema.ErrorKind) string {
-	switch k := k.(type) {
-	case *kind.Pattern:
-		return fmt.Sprintf("does not match pattern %q", k.Want)
-	case *kind.Format:
-		return "is not a valid " + k.Want
-	}
-	return k.LocalizedString(english)
 }

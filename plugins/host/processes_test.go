@@ -268,7 +268,7 @@ func TestNothingIsLostAndOrderHoldsThroughKills(t *testing.T) {
 
 func TestARefusedConfigurationIsNotTriedAgain(t *testing.T) {
 	tests := []struct{ name, config, want string }{
-		{"by the schema", `{"endpoints":[{"url":1}]}`, "/endpoints/0/url: got number, want string"},
+		{"by the schema", `{"endpoints":[{"url":1}]}`, "/endpoints/0/url: is a number, and must be text"},
 		{"by the plugin", `{"endpoints":[]}`, "/endpoints: needs at least one"},
 	}
 	w := newWorld(10 * time.Second)

@@ -38,7 +38,7 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 func Schema[C any]() (json.RawMessage, error) {
 	schema, err := jsonschema.For[C](&jsonschema.ForOptions{TypeSchemas: map[reflect.Type]*jsonschema.Schema{
 		reflect.TypeFor[secret.Text](): {Type: "string", WriteOnly: true},
-		reflect.TypeFor[Duration]():    {Type: "string", Pattern: `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`},
+		reflect.TypeFor[Duration]():    {Type: "string", Pattern: pluginv1.DurationPattern},
 	}})
 	if err != nil {
 		return nil, fmt.Errorf("make the schema of %T: %w", *new(C), err)

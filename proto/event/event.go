@@ -35,6 +35,12 @@ const (
 	ActionExpired   Type = "action.expired"
 )
 
+// Types are the types that this version knows.
+var Types = []Type{
+	ConversationNew, ConversationUpdated, MessageNew, MessageUpdated, TypingStart, TypingStop,
+	ActionSent, ActionConfirmed, ActionFailed, ActionExpired,
+}
+
 // Live reports whether events of the type are passed on as they happen and
 // stored nowhere: typing.
 func (t Type) Live() bool { return t == TypingStart || t == TypingStop }

@@ -47,3 +47,8 @@ func (a *Adapter) GRPCServer(_ *plugin.GRPCBroker, s *grpc.Server) error {
 func (a *Adapter) GRPCClient(_ context.Context, _ *plugin.GRPCBroker, c *grpc.ClientConn) (any, error) {
 	return NewPluginClient(c), nil
 }
+
+// DurationPattern is the pattern that a schema gives a text which is a
+// duration: numbers with their units, as in 30s or 1h30m. The host knows it,
+// and tells a user what to write instead of the pattern.
+const DurationPattern = `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
