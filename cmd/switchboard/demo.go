@@ -30,8 +30,14 @@ type demo struct {
 	backend string
 	account string
 	asJSON  bool
+	plain   bool
 	keep    bool
 	log     logFlags
+
+	in  io.Reader
+	out io.Writer
+	// stage is what is shown on a terminal; nil: lines are.
+	stage *stage
 }
 
 func newDemo() *cobra.Command {
@@ -44,9 +50,16 @@ receiver for each. It shows what happens, and at the end compares what the
 bridge counted with what the backend and the receivers counted themselves; the
 exit status is 1 where two numbers differ.
 
+On a terminal it draws a live view, with keys that pause the customers, kill a
+plugin, drop the socket and cut NATS; elsewhere, or with --plain, it prints a
+line for each event.
+
 With --backend it bridges a real backend instead; the token is in the
 environment variable ` + tokenVariable + `.`,
-		RunE: func(c *cobra.Command, _ []string) error { return d.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr()) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			d.in, d.out = c.InOrStdin(), c.OutOrStdout()
+			return d.run(c.Context(), c.ErrOrStderr())
+		},
 	}
 	c.Flags().DurationVar(&d.length, "for", 0, "end after this long, such as 20s (default: at Ctrl-C)")
 	c.Flags().Float64Var(&d.rate, "rate", 2, "customers' messages per second")
@@ -54,6 +67,7 @@ environment variable ` + tokenVariable + `.`,
 	c.Flags().StringVar(&d.backend, "backend", "", "URL of a real backend, such as http://localhost:8000")
 	c.Flags().StringVar(&d.account, "account", "7", "the account")
 	c.Flags().BoolVar(&d.asJSON, "json", false, "print nothing but the summary, as one JSON object")
+	c.Flags().BoolVar(&d.plain, "plain", false, "print lines, on a terminal too")
 	c.Flags().BoolVar(&d.keep, "keep", false, "keep the data directory")
 	c.Flags().StringVar(&d.log.level, "log-level", "warn", "log of the bridge: debug, info, warn or error")
 	d.log.format = "text"
@@ -63,8 +77,9 @@ environment variable ` + tokenVariable + `.`,
 // drainTimeout is how long the numbers have to become equal at the end.
 const drainTimeout = 20 * time.Second
 
-func (d *demo) run(ctx context.Context, out, errOut io.Writer) (err error) {
-	log, err := d.log.logger(errOut)
+func (d *demo) run(ctx context.Context, errOut io.Writer) (err error) {
+	out, logged := d.out, &held{to: errOut}
+	log, err := d.log.logger(logged)
 	if err != nil {
 		return err
 	}
@@ -94,6 +109,11 @@ func (d *demo) run(ctx context.Context, out, errOut io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
+	watch := watcher{}
+	if !d.asJSON && !d.plain && onTerminal(out) {
+		d.stage = newStage(d, world, logged)
+		watch.done = d.stage.done
+	}
 	say := func(format string, args ...any) {
 		if !d.asJSON {
 			fmt.Fprintf(out, format+"\n", args...)
@@ -111,7 +131,8 @@ func (d *demo) run(ctx context.Context, out, errOut io.Writer) (err error) {
 	serving, ctx := errgroup.WithContext(ctx)
 	bridgeCtx, stopBridge := context.WithCancel(context.WithoutCancel(ctx))
 	up := make(chan *bridgeRun, 1)
-	serving.Go(func() error { return serve(bridgeCtx, cfg, log, func(r *bridgeRun) { up <- r }) })
+	watch.ready = func(r *bridgeRun) { up <- r }
+	serving.Go(func() error { return serve(bridgeCtx, cfg, log, watch) })
 	serving.Go(func() error {
 		defer stopBridge()
 		var r *bridgeRun
@@ -145,13 +166,16 @@ func (d *demo) show(ctx context.Context, r *bridgeRun, w *world, cfg *config.Con
 	watching, unwatch := context.WithCancel(context.WithoutCancel(ctx))
 	defer unwatch()
 	watched := make(chan error, 1)
-	go func() {
-		watched <- api.Dial(cfg.APISocket()).Watch(watching, api.WatchSpec{Since: began}, newNarrator(say).event)
-	}()
+	tell := newNarrator(say).event
+	if d.stage != nil {
+		tell = d.stage.tell(watching)
+	}
+	go func() { watched <- api.Dial(cfg.APISocket()).Watch(watching, api.WatchSpec{Since: began}, tell) }()
 
 	// The customers begin when somebody listens: what was said before is not
 	// fetched yet.
-	if err := r.ready(ctx); err != nil {
+	err := r.ready(ctx)
+	if err != nil {
 		return nil, err
 	}
 	if w.backend != nil {
@@ -165,11 +189,16 @@ func (d *demo) show(ctx context.Context, r *bridgeRun, w *world, cfg *config.Con
 	if d.length > 0 {
 		timer = time.After(d.length)
 	}
+	viewed, leave := d.view(ctx, r)
 	select {
 	case <-ctx.Done():
 	case <-timer:
-	case err := <-watched:
-		return nil, fmt.Errorf("watch events: %w", err)
+	case err = <-viewed:
+	case err = <-watched:
+		err = fmt.Errorf("watch events: %w", err)
+	}
+	if err := errors.Join(err, leave()); err != nil {
+		return nil, err
 	}
 	say("\nthe customers stop; what is under way comes to its end …")
 	w.hush()

@@ -31,6 +31,8 @@ type natsStatus struct {
 	Embedded  bool   `json:"embedded"`
 	Address   string `json:"address"`
 	Connected bool   `json:"connected"`
+	// Reconnects is how often the connection was lost and came back.
+	Reconnects uint64 `json:"reconnects"`
 }
 
 func (r *bridgeRun) status() status {
@@ -40,20 +42,26 @@ func (r *bridgeRun) status() status {
 	}
 	return status{
 		Version: version, Since: r.since, DataDir: dir,
-		NATS:     natsStatus{r.bus.Embedded(), r.bus.Address(), r.bus.Connected()},
+		NATS:     natsStatus{r.bus.Embedded(), r.bus.Address(), r.bus.Connected(), r.bus.Reconnects()},
 		Accounts: r.bridge.Status(), Plugins: r.host.Status(), Unready: r.unready(),
 	}
 }
 
 func newStatus() *cobra.Command {
 	var d dialFlags
-	var asJSON bool
+	var asJSON, watch bool
 	c := &cobra.Command{
 		Use: "status", Short: "Show a running bridge: links, queues, plugins, NATS", Args: exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			client, err := d.dial()
 			if err != nil {
 				return err
+			}
+			if watch && asJSON {
+				return usagef("status takes --watch or --json, not both")
+			}
+			if watch {
+				return watchStatus(c.Context(), client, c.InOrStdin(), c.OutOrStdout())
 			}
 			var s status
 			if err := client.Status(c.Context(), &s); err != nil {
@@ -67,6 +75,7 @@ func newStatus() *cobra.Command {
 	}
 	d.add(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	c.Flags().BoolVarP(&watch, "watch", "w", false, "draw it on the terminal, once a second, until q is pressed")
 	return c
 }
 
