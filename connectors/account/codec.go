@@ -213,6 +213,9 @@ func encode(a event.Action, ref string, messageType event.MessageType) ([]byte, 
 			return nil, fmt.Errorf("read body of %s: %w", a.Type, err)
 		}
 	}
+	if data == nil { // the body was null
+		data = map[string]any{}
+	}
 	id, err := strconv.ParseInt(a.Conversation, 10, 64)
 	if err != nil {
 		return nil, fmt.Errorf("conversation %q is not a number, as this backend's are", a.Conversation)
