@@ -7,6 +7,9 @@ import (
 	"unicode"
 
 	"golang.org/x/text/width"
+
+	"github.com/switchboard-dev/switchboard/bridge/link"
+	"github.com/switchboard-dev/switchboard/plugins/host"
 )
 
 // pen accents what is written to a terminal. To anything else, and where
@@ -26,6 +29,17 @@ func (p pen) dim(s string) string  { return p.in("2", s) }
 func (p pen) good(s string) string { return p.in("32", s) }
 func (p pen) warn(s string) string { return p.in("33", s) }
 func (p pen) bad(s string) string  { return p.in("31", s) }
+
+// state is the state of a link or a plugin.
+func (p pen) state(s string) string {
+	switch s {
+	case string(link.Connected), string(host.Running):
+		return p.good(s)
+	case string(link.Disconnected), string(link.Error), string(host.Refused), string(host.Stopped):
+		return p.bad(s)
+	}
+	return p.warn(s)
+}
 
 func (p pen) in(code, s string) string {
 	if !p.on || s == "" {

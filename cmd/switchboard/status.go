@@ -80,7 +80,7 @@ func newStatus() *cobra.Command {
 }
 
 func (s status) print(out io.Writer) error {
-	w := newTable(out)
+	w, p := newTable(out), newPen(out)
 	nats := "external at " + s.NATS.Address
 	if s.NATS.Embedded {
 		nats = "embedded, " + cmp.Or(s.NATS.Address, "no port open")
@@ -92,36 +92,36 @@ func (s status) print(out io.Writer) error {
 	fmt.Fprintf(w, "nats\t%s\n", nats)
 	fmt.Fprintf(w, "data\t%s\n", s.DataDir)
 
-	fmt.Fprintln(w, "\nACCOUNT\tLINK\tSINCE\tRECEIVED\tPUBLISHED\tQUARANTINED\tACCEPTED\tCONFIRMED\tFAILED\tWAITING\tREASON")
+	fmt.Fprintln(w, "\n"+p.dim("ACCOUNT\tLINK\tSINCE\tRECEIVED\tPUBLISHED\tQUARANTINED\tACCEPTED\tCONFIRMED\tFAILED\tWAITING\tREASON"))
 	for _, a := range s.Accounts {
 		received := uint64(0)
 		for _, n := range a.Inbound.Received {
 			received += n
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", a.Account, a.Link.State, ago(a.Link.Since),
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", plain(a.Account), p.state(string(a.Link.State)), ago(a.Link.Since),
 			received, a.Inbound.Published, a.Inbound.Quarantined, a.Outbox.Accepted, a.Outbox.Confirmed,
 			a.Outbox.Failed, a.Outbox.Waiting, short(a.Link.Reason, 60))
 	}
 	if len(s.Plugins) == 0 {
-		fmt.Fprintln(w, "\nno plugins: add one under plugins: in the configuration")
+		fmt.Fprintln(w, "\n"+noPlugins)
 		return w.Flush()
 	}
-	fmt.Fprintln(w, "\nPLUGIN\tSTATE\tSINCE\tFEED\tDONE\tHELD\tRETRIED\tDEAD\tACTIONS\tRESTARTS\tREASON")
-	for _, p := range s.Plugins {
-		feeds := p.Feeds
+	fmt.Fprintln(w, "\n"+p.dim("PLUGIN\tSTATE\tSINCE\tFEED\tDONE\tHELD\tRETRIED\tDEAD\tACTIONS\tRESTARTS\tREASON"))
+	for _, plugin := range s.Plugins {
+		feeds := plugin.Feeds
 		if len(feeds) == 0 {
 			feeds = []host.FeedStatus{{Name: "-"}}
 		}
 		for i, f := range feeds {
 			if i == 0 {
-				fmt.Fprintf(w, "%s\t%s\t%s\t", p.Name, p.State, ago(p.Since))
+				fmt.Fprintf(w, "%s\t%s\t%s\t", plugin.Name, p.state(string(plugin.State)), ago(plugin.Since))
 			} else {
 				fmt.Fprint(w, "\t\t\t")
 			}
 			fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t", f.Name, f.Acked, f.Held, f.Retried, f.Dead)
-			reason := cmp.Or(p.Reason, f.LastError)
+			reason := cmp.Or(plugin.Reason, f.LastError)
 			if i == 0 {
-				fmt.Fprintf(w, "%d\t%d\t%s\n", p.Accepted, p.Restarts, short(reason, 60))
+				fmt.Fprintf(w, "%d\t%d\t%s\n", plugin.Accepted, plugin.Restarts, short(reason, 60))
 			} else {
 				fmt.Fprintf(w, "\t\t%s\n", short(f.LastError, 60))
 			}

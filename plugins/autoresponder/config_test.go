@@ -40,8 +40,8 @@ func TestEachErrorIsReportedAtItsPath(t *testing.T) {
 			map[string]string{"/rules/0/name": "", "/rules/0/when/matches": "", "/rules/0/then": "", "/rules/1/then/status": ""}},
 		{"a typo at the top", `{"rules":[{"name":"a","then":{"reply":"x"}}],"rule":1}`, map[string]string{"/rule": "unknown key"}},
 		{"a typo in a rule", one(`"then":{"replies":"x"}`), map[string]string{"/rules/0/then/replies": "unknown key"}},
-		{"no name", `{"rules":[{"then":{"reply":"x"}}]}`, map[string]string{"/rules/0": "name"}},
-		{"a cooldown without unit", one(`"then":{"reply":"x"},"limits":{"cooldown":"60"}`), map[string]string{"/rules/0/limits/cooldown": "pattern"}},
+		{"no name", `{"rules":[{"then":{"reply":"x"}}]}`, map[string]string{"/rules/0/name": "is missing"}},
+		{"a cooldown without unit", one(`"then":{"reply":"x"},"limits":{"cooldown":"60"}`), map[string]string{"/rules/0/limits/cooldown": "as in 30s"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

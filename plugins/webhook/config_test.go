@@ -145,9 +145,9 @@ func TestSchema(t *testing.T) {
 		{"accepts every field", `{"endpoints":[` + full + `]}`, "", ""},
 		{"refuses a typo at the top", `{"endpoints":[` + full + `],"allow_network":[]}`, "/allow_network", "unknown key"},
 		{"refuses a typo in an endpoint", endpointJSON(`,"event":["message.new"]`), "/endpoints/0/event", "unknown key"},
-		{"refuses no endpoints", `{}`, "", "endpoints"},
-		{"refuses an endpoint without URL", `{"endpoints":[{"secret":"x"}]}`, "/endpoints/0", "url"},
-		{"refuses a timeout without unit", endpointJSON(`,"timeout":"20"`), "/endpoints/0/timeout", "pattern"},
+		{"refuses no endpoints", `{}`, "/endpoints", "is missing"},
+		{"refuses an endpoint without URL", `{"endpoints":[{"secret":"x"}]}`, "/endpoints/0/url", "is missing"},
+		{"refuses a timeout without unit", endpointJSON(`,"timeout":"20"`), "/endpoints/0/timeout", "as in 30s"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -118,8 +118,8 @@ func TestAnActionThatWasNotGrantedIsRefused(t *testing.T) {
 func TestProblems(t *testing.T) {
 	tests := []struct{ name, config, path, message string }{
 		{"an unknown field", `{"greting":"x"}`, "/greting", "unknown key"},
-		{"a wrong type", `{"greeting":1}`, "/greeting", "string"},
-		{"a duration without unit", `{"wait":"30"}`, "/wait", "pattern"},
+		{"a wrong type", `{"greeting":1}`, "/greeting", "must be text"},
+		{"a duration without unit", `{"wait":"30"}`, "/wait", "as in 30s"},
 		{"what the plugin itself refuses", `{"greeting":""}`, "/greeting", "must not be empty"},
 	}
 	for _, tt := range tests {
