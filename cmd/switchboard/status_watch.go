@@ -76,7 +76,7 @@ func (r *remote) Status(ctx context.Context) (live.Status, error) {
 		return live.Status{}, err
 	}
 	v := s.live()
-	v.Title, v.Ends = "version "+s.Version+", "+s.DataDir, []string{"BRIDGE"}
+	v.Title, v.Ends = "version "+s.Version+", "+s.DataDir, []string{"BRIDGE", "STREAM"}
 	v.Counts = s.counts()
 	return v, nil
 }
@@ -126,7 +126,8 @@ func livePlugin(p host.Status) live.Plugin {
 	return v
 }
 
-// counts are what the bridge counted of all accounts together.
+// counts are what the bridge counted of all accounts together. The stream's
+// side is what it stored, and for actions what came back over it.
 func (s status) counts() []live.Count {
 	types := []event.Type{event.ConversationNew, event.ConversationUpdated, event.MessageNew, event.MessageUpdated, event.TypingStart, event.TypingStop}
 	received := map[event.Type]uint64{}
@@ -143,19 +144,19 @@ func (s status) counts() []live.Count {
 		confirmed += a.Outbox.Confirmed
 	}
 	var list []live.Count
-	one := func(name string, n uint64) {
-		list = append(list, live.Count{Name: name, Cells: []*uint64{&n}, Total: n})
+	row := func(name string, bridge uint64, stream *uint64) {
+		list = append(list, live.Count{Name: name, Cells: []*uint64{&bridge, stream}, Total: bridge})
 	}
-	for _, t := range types[:4] {
-		one(string(t), received[t])
+	stored := received["other"]
+	for _, t := range types {
+		if !t.Live() {
+			row(string(t), received[t], nil)
+			stored += received[t]
+		}
 	}
-	one("typing", received[event.TypingStart]+received[event.TypingStop])
-	if received["other"] > 0 {
-		one("other types", received["other"])
-	}
-	one("on the stream", published)
-	one("actions accepted", accepted)
-	one("actions confirmed", confirmed)
+	row("all that is stored", stored, &published)
+	row("typing", received[event.TypingStart]+received[event.TypingStop], nil)
+	row("actions", accepted, &confirmed)
 	return list
 }
 

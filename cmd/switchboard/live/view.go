@@ -17,7 +17,7 @@ const (
 	wide = 110
 	// fewEvents is how many lines of events are worth more than air and the
 	// last of the rows above.
-	fewEvents = 5
+	fewEvents = 4
 )
 
 func (m *model) View() tea.View {
@@ -144,7 +144,7 @@ func (m *model) plugins() []string {
 	if both {
 		head += right("DUE", 7) + right("DONE", 7) + right("RECEIVER", 9)
 	} else {
-		head += right("DONE", 7) + right("ACTIONS", 8) + right("RETRIED", 9)
+		head += right("DONE", 7) + right("ACTIONS", 8) + right("RETRIED", 8)
 	}
 	head += right("DEAD", 6) + right("RESTARTS", 10)
 	if m.width >= wide {
@@ -157,7 +157,7 @@ func (m *model) plugins() []string {
 		if both {
 			line += right(optional(p.Due), 7) + right(number(p.Delivered), 7) + right(optional(p.Receiver), 9)
 		} else {
-			line += right(number(p.Delivered), 7) + right(number(p.Actions), 8) + right(number(p.Retried), 9)
+			line += right(number(p.Delivered), 7) + right(number(p.Actions), 8) + right(number(p.Retried), 8)
 		}
 		dead := plain
 		if p.Dead > 0 {
