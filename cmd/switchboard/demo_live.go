@@ -71,7 +71,7 @@ func (d *demo) view(ctx context.Context, r *bridgeRun) (ended <-chan error, leav
 func (s *stage) run(ctx context.Context, r *bridgeRun, in io.Reader, out io.Writer) error {
 	s.bridge = r
 	s.log.hold()
-	err := live.Run(ctx, live.Options{Source: s, Every: 500 * time.Millisecond, Marks: true, Keys: s.keys(), In: in, Out: out})
+	err := live.Run(ctx, live.Options{Source: s, Every: 500 * time.Millisecond, Marks: true, Keys: s.keys(), In: keyboard(in), Out: out})
 	return errors.Join(err, s.log.release())
 }
 
@@ -233,8 +233,8 @@ func (h *held) release() error {
 	h.on = false
 	_, err := h.kept.WriteTo(h.to)
 	if h.spilt > 0 {
-		_, err = fmt.Fprintf(h.to, "… and %d bytes of log more\n", h.spilt)
-		h.spilt = 0
+		_, more := fmt.Fprintf(h.to, "… and %d bytes of log more\n", h.spilt)
+		h.spilt, err = 0, errors.Join(err, more)
 	}
 	return err
 }

@@ -26,6 +26,15 @@ func onTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(f.Fd()) && os.Getenv("TERM") != "dumb"
 }
 
+// keyboard is in where it is one, and nil where nobody can press a key, as in
+// `switchboard demo </dev/null`.
+func keyboard(in io.Reader) io.Reader {
+	if f, ok := in.(*os.File); ok && term.IsTerminal(f.Fd()) {
+		return in
+	}
+	return nil
+}
+
 // watchStatus shows a running bridge until the user has seen enough, or the
 // bridge ends.
 func watchStatus(ctx context.Context, client *api.Client, in io.Reader, out io.Writer) error {
@@ -45,7 +54,7 @@ func watchStatus(ctx context.Context, client *api.Client, in io.Reader, out io.W
 		return nil
 	})
 	group.Go(func() error {
-		return cmp.Or(live.Run(ctx, live.Options{Source: source, In: in, Out: out}), errSeen)
+		return cmp.Or(live.Run(ctx, live.Options{Source: source, In: keyboard(in), Out: out}), errSeen)
 	})
 	if err := group.Wait(); !errors.Is(err, errSeen) {
 		return err

@@ -147,8 +147,8 @@ type Options struct {
 	Marks bool
 	// Keys are offered beside q, which ends the view.
 	Keys []Key
-	// In and Out are the terminal. NoColor leaves colours out whatever the
-	// terminal can.
+	// In and Out are the terminal; without In there are no keys, and a signal
+	// ends the view. NoColor leaves colours out whatever the terminal can.
 	In      io.Reader
 	Out     io.Writer
 	NoColor bool

@@ -67,7 +67,7 @@ func scene(seconds uint64) Status {
 // shown is a model in which the scene has played.
 func shown(width, height int) *model {
 	m := newModel(context.Background(), Options{
-		Source: &scripted{}, Marks: true,
+		Source: &scripted{}, Marks: true, In: strings.NewReader(""),
 		Keys: []Key{{Name: "p", Help: "pause/resume"}, {Name: "k", Help: "kill a plugin"}, {Name: "d", Help: "drop the socket"}, {Name: "n", Help: "cut NATS"}},
 	})
 	m.Update(tea.WindowSizeMsg{Width: width, Height: height})

@@ -245,6 +245,9 @@ func (m *model) counts() []string {
 
 // help is the last line.
 func (m *model) help() string {
+	if m.o.In == nil {
+		return " " + strong.Render("Ctrl-C") + " " + faint.Render("quit")
+	}
 	var parts []string
 	for _, k := range append(m.o.Keys[:len(m.o.Keys):len(m.o.Keys)], Key{Name: "q", Help: "quit"}) {
 		parts = append(parts, strong.Render(k.Name)+" "+faint.Render(k.Help))
