@@ -121,7 +121,7 @@ func (in *inbound) event(ctx context.Context, f connectors.Frame) error {
 		switch {
 		case p.Err != nil:
 			in.counts.lost.Add(1)
-			in.log.Error("event cannot be published", "event", e.ID, "bytes", len(e.Data), "error", p.Err)
+			in.log.Error("event cannot be published", tracing.Log(e.TraceID()), "event", e.ID, "bytes", len(e.Data), "error", p.Err)
 		case p.Duplicate:
 			in.counts.duplicates.Add(1)
 		default:

@@ -11,6 +11,7 @@ import (
 	"github.com/switchboard-dev/switchboard/bridge/link"
 	"github.com/switchboard-dev/switchboard/connectors"
 	"github.com/switchboard-dev/switchboard/proto/event"
+	"github.com/switchboard-dev/switchboard/proto/tracing"
 )
 
 // entry is what the ledger says of an action.
@@ -182,7 +183,7 @@ func (o *Outbox) finish(ctx context.Context, j *job) error {
 		o.counts.expired.Add(1)
 	default:
 		o.counts.failed.Add(1)
-		o.o.Log.Warn("action failed", "action", j.Action.Type, "id", j.Action.ID, "sender", j.Sender,
+		o.o.Log.Warn("action failed", tracing.Log(j.Action.TraceID()), "action", j.Action.Type, "id", j.Action.ID, "sender", j.Sender,
 			"conversation", j.Action.Conversation, "reason", j.entry.Reason)
 	}
 	return nil

@@ -105,9 +105,9 @@ plugins:
 		b.WriteString("\n")
 	}
 	if s.listen != "" {
-		fmt.Fprintf(&b, "http:\n  listen: %s  # /healthz and /readyz\n", scalar(s.listen))
+		fmt.Fprintf(&b, "http:\n  listen: %s  # /healthz, /readyz and /metrics\n", scalar(s.listen))
 	} else {
-		b.WriteString("# http:\n#   listen: 127.0.0.1:8080         # /healthz and /readyz\n")
+		b.WriteString("# http:\n#   listen: 127.0.0.1:8080         # /healthz, /readyz and /metrics\n")
 	}
 	return b.String()
 }

@@ -246,7 +246,7 @@ func (f *feed) retry(ctx context.Context, l *lane, wait time.Duration, given boo
 	if !given {
 		wait = f.retries[l.attempt-1]
 	}
-	f.log.Debug("event is tried again", "feed", f.name, "event", l.queue[0].event.ID,
+	f.log.Debug("event is tried again", tracing.Log(l.queue[0].event.TraceID()), "feed", f.name, "event", l.queue[0].event.ID,
 		"attempt", l.attempt, "after", wait, "reason", reason)
 	f.stats.retried.Add(1)
 	f.wait(l, wait)
@@ -278,11 +278,11 @@ func (f *feed) dead(ctx context.Context, l *lane, reason string) {
 	defer cancel()
 	if err := head.delivery.Dead(ctx, reason, l.attempt); err != nil {
 		f.log.Error("dead letter could not be stored; the event is delivered again",
-			"feed", f.name, "event", head.event.ID, "error", err)
+			tracing.Log(head.event.TraceID()), "feed", f.name, "event", head.event.ID, "error", err)
 		f.wait(l, deadTimeout)
 		return
 	}
-	f.log.Warn("event is a dead letter", "feed", f.name, "event", head.event.ID,
+	f.log.Warn("event is a dead letter", tracing.Log(head.event.TraceID()), "feed", f.name, "event", head.event.ID,
 		"attempts", l.attempt, "reason", reason)
 	f.stats.dead.Add(1)
 	f.stats.failed(reason)

@@ -67,6 +67,9 @@ type Action struct {
 	TraceState  string `json:"tracestate,omitempty"`
 }
 
+// TraceID is the id of the trace that the action belongs to; empty without one.
+func (a Action) TraceID() string { return traceID(a.TraceParent) }
+
 // SendMessageBody is the body of send_message.
 type SendMessageBody struct {
 	// Content is the text; it must not be blank.

@@ -8,6 +8,7 @@ package tracing
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -15,6 +16,14 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 )
+
+// Log is a trace's id as log records have it; nothing without one.
+func Log(id string) slog.Attr {
+	if id == "" {
+		return slog.Attr{}
+	}
+	return slog.String("trace_id", id)
+}
 
 // Context is a span's place in its trace, as the headers traceparent and
 // tracestate have it (https://www.w3.org/TR/trace-context/). The zero value is
