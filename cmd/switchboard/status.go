@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/switchboard-dev/switchboard/bridge"
+	"github.com/switchboard-dev/switchboard/cmd/switchboard/live"
 	"github.com/switchboard-dev/switchboard/plugins/host"
 )
 
@@ -88,7 +89,7 @@ func (s status) print(out io.Writer) error {
 	if !s.NATS.Connected {
 		nats += ", NOT CONNECTED"
 	}
-	fmt.Fprintf(w, "bridge\tversion %s, up %s\n", s.Version, ago(s.Since))
+	fmt.Fprintf(w, "bridge\tversion %s, up %s\n", s.Version, live.Ago(time.Now(), s.Since))
 	fmt.Fprintf(w, "nats\t%s\n", nats)
 	fmt.Fprintf(w, "data\t%s\n", s.DataDir)
 
@@ -98,7 +99,7 @@ func (s status) print(out io.Writer) error {
 		for _, n := range a.Inbound.Received {
 			received += n
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", plain(a.Account), p.state(string(a.Link.State)), ago(a.Link.Since),
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", plain(a.Account), p.state(string(a.Link.State)), live.Ago(time.Now(), a.Link.Since),
 			received, a.Inbound.Published, a.Inbound.Quarantined, a.Outbox.Accepted, a.Outbox.Confirmed,
 			a.Outbox.Failed, a.Outbox.Waiting, short(a.Link.Reason, 60))
 	}
@@ -114,7 +115,7 @@ func (s status) print(out io.Writer) error {
 		}
 		for i, f := range feeds {
 			if i == 0 {
-				fmt.Fprintf(w, "%s\t%s\t%s\t", plugin.Name, p.state(string(plugin.State)), ago(plugin.Since))
+				fmt.Fprintf(w, "%s\t%s\t%s\t", plugin.Name, p.state(string(plugin.State)), live.Ago(time.Now(), plugin.Since))
 			} else {
 				fmt.Fprint(w, "\t\t\t")
 			}
@@ -128,22 +129,6 @@ func (s status) print(out io.Writer) error {
 		}
 	}
 	return w.Flush()
-}
-
-// ago is how long ago t was, in its largest units.
-func ago(t time.Time) string {
-	d := time.Since(t)
-	switch {
-	case t.IsZero():
-		return "-"
-	case d < time.Minute:
-		return fmt.Sprintf("%ds", int(d.Seconds()))
-	case d < time.Hour:
-		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
-	}
-	return fmt.Sprintf("%dd", int(d.Hours()/24))
 }
 
 // short is s on one line of at most n characters.

@@ -82,8 +82,9 @@ func optional(n *uint64) string {
 	return number(*n)
 }
 
-// ago is how long before now t was, in at most six cells.
-func ago(now, t time.Time) string {
+// Ago is how long before now t was, in its largest units and at most six
+// characters; "-" for the zero time.
+func Ago(now, t time.Time) string {
 	d := max(0, now.Sub(t))
 	switch {
 	case t.IsZero():

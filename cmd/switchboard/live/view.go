@@ -78,7 +78,7 @@ func (m *model) title() string {
 		notes = append(notes, busy.Render(clean(m.status.Note)))
 	}
 	if !m.status.Since.IsZero() {
-		notes = append(notes, faint.Render("up "+ago(m.now, m.status.Since)))
+		notes = append(notes, faint.Render("up "+Ago(m.now, m.status.Since)))
 	}
 	return m.ends(what, strings.Join(notes, "  "))
 }
@@ -110,7 +110,7 @@ func (m *model) links() []string {
 	// many others there are.
 	shown, rest := pick(m.status.Links, max(1, m.height/8), func(l Link) bool { return l.Health != Good })
 	for _, l := range shown {
-		line := name("link "+l.Account) + state(l.Health, l.State) + right(ago(m.now, l.Since), 6) + "  "
+		line := name("link "+l.Account) + state(l.Health, l.State) + right(Ago(m.now, l.Since), 6) + "  "
 		if m.width >= wide {
 			line += cell("connected "+times(uint64(max(0, l.Connections))), 20) + cell(number(l.Waiting)+" waiting", 15)
 		}
@@ -169,7 +169,7 @@ func (m *model) plugins() []string {
 			if p.PID > 0 {
 				pid = fmt.Sprint(p.PID)
 			}
-			line += right(ago(m.now, p.Since), 8) + right(pid, 9) + "  " + faint.Render(clean(p.Reason))
+			line += right(Ago(m.now, p.Since), 8) + right(pid, 9) + "  " + faint.Render(clean(p.Reason))
 		}
 		lines = append(lines, line)
 	}
