@@ -162,8 +162,12 @@ func (r *rig) status() bridge.Status { return r.Status()[0] }
 // until waits for what no channel tells.
 func (r *rig) until(what string, condition func() bool) {
 	r.t.Helper()
-	for deadline := time.Now().Add(patience); !condition(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
+	timeout, tick := time.After(patience), time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-tick.C:
+		case <-timeout:
 			r.t.Fatalf("not in time: %s; status %+v", what, r.Status())
 		}
 	}
