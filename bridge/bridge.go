@@ -82,7 +82,7 @@ func newAccount(a Account, o Options, log *slog.Logger) *account {
 		connector = &debugged{connector, log, a.Redact}
 	}
 	l := link.New(link.Options{
-		Connector: connector, Frame: in.frame, Initial: a.Initial, Max: a.Max, Attempts: a.Attempts,
+		Dialer: connector, Frame: in.frame, Initial: a.Initial, Max: a.Max, Attempts: a.Attempts,
 		Heartbeat: a.Heartbeat, HeartbeatTimeout: a.HeartbeatTimeout, Log: log,
 	})
 	out := outbox.New(outbox.Options{Account: a.Name, Source: source, Bus: b, Link: l, Self: a.Self, TracerProvider: o.TracerProvider, Log: log})

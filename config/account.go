@@ -65,6 +65,7 @@ func (a Account) validate(s scope, name string, connectors []string) {
 		s.at("self").problem("is half said: write both, such as {sender_type: User, sender_id: 3}, or leave self out")
 	}
 	a.validateTimes(s)
+	a.validateOutbox(s)
 }
 
 func (a Account) validateURLs(s scope) {
@@ -104,4 +105,34 @@ func (a Account) validateTimes(s scope) {
 	checkPositive(s.at("heartbeat", "timeout"), a.Heartbeat.Timeout)
 	checkPositive(s.at("reconcile", "interval"), a.Reconcile.Interval)
 	checkPositive(s.at("reconcile", "sweep"), a.Reconcile.Sweep)
+	checkPositive(s.at("reconcile", "depth"), a.Reconcile.Depth)
+	checkPositive(s.at("recycle"), a.Recycle)
+	if a.Backfill.Since < 0 {
+		s.at("backfill", "since").problem("must not be negative: write how far back to go, such as 24h, or 0s for nothing")
+	}
+	if a.Reconcile.Rate <= 0 {
+		s.at("reconcile", "rate").problem("must be more than 0 requests a second")
+	}
+}
+
+func (a Account) validateOutbox(s scope) {
+	for key, value := range map[string]int64{
+		"waiting": int64(a.Outbox.Waiting), "waiting_per_sender": int64(a.Outbox.WaitingPerSender),
+		"bytes": int64(a.Outbox.Bytes), "attempts": int64(a.Outbox.Attempts),
+	} {
+		if value <= 0 {
+			s.at("outbox", key).problem("must be more than 0")
+		}
+	}
+	if a.Outbox.Rate < 0 {
+		s.at("outbox", "rate").problem("must not be negative: write 0 for as many as there are")
+	}
+	for key, may := range map[string]struct {
+		value string
+		words []string
+	}{"confirm": {a.Confirm, []string{"echo", "none"}}, "unclear": {a.Unclear, []string{"fail", "resend"}}} {
+		if at := s.at(key); !slices.Contains(may.words, may.value) {
+			at.problem("%s is not one of %s", at.show(may.value), strings.Join(may.words, ", "))
+		}
+	}
 }

@@ -78,6 +78,20 @@ type Account struct {
 	// Reconcile says how often the backend's REST API is asked for what the
 	// socket did not tell.
 	Reconcile Reconcile `koanf:"reconcile"`
+	// Backfill says how much of the past is published at the first start.
+	// Default: nothing.
+	Backfill Backfill `koanf:"backfill"`
+	// Recycle is after how long, about, a healthy socket is replaced by a new
+	// one; must be positive. Default: 12h.
+	Recycle time.Duration `koanf:"recycle"`
+	// Confirm says what confirms an action: "echo" (the default), or "none"
+	// for a backend that echoes nothing, where written counts as done.
+	Confirm string `koanf:"confirm"`
+	// Unclear says what becomes of an action of which nobody can tell whether
+	// it was done: "fail" (the default), or "resend", which may do it twice.
+	Unclear string `koanf:"unclear"`
+	// Outbox bounds the account's actions.
+	Outbox Outbox `koanf:"outbox"`
 	// Debug puts every frame in the log, secrets redacted. Default: false.
 	Debug bool `koanf:"debug"`
 }
@@ -118,6 +132,38 @@ type Reconcile struct {
 	// Sweep is the time in which all conversations are compared once; must be
 	// positive. Default: 15m.
 	Sweep time.Duration `koanf:"sweep"`
+	// Depth is how old a message may be whose edits are found; must be
+	// positive. Default: 24h.
+	Depth time.Duration `koanf:"depth"`
+	// Rate is how many REST requests a second are made at most; must be
+	// positive. Default: 10.
+	Rate float64 `koanf:"rate"`
+}
+
+// Backfill says how much of the past is published at the first start.
+type Backfill struct {
+	// Since is how far back to go from the backend's newest activity. Default:
+	// 0s, nothing.
+	Since time.Duration `koanf:"since"`
+}
+
+// Outbox bounds the actions of an account.
+type Outbox struct {
+	// Rate is how many actions are sent a second at most. 0 (the default): as
+	// many as there are.
+	Rate float64 `koanf:"rate"`
+	// Waiting is how many actions may wait, of all senders together. Must be
+	// positive. Default: 100000.
+	Waiting int `koanf:"waiting"`
+	// WaitingPerSender is how many of one sender. Must be positive. Default:
+	// 20000.
+	WaitingPerSender int `koanf:"waiting_per_sender"`
+	// Bytes is how much room those of the account may take. Must be positive.
+	// Default: 256MiB.
+	Bytes Bytes `koanf:"bytes"`
+	// Attempts is how often an action is tried that the backend refuses for a
+	// while. Must be positive. Default: 8.
+	Attempts int `koanf:"attempts"`
 }
 
 // Plugin is one plugin process and what it is granted. It prints, logs and
@@ -172,6 +218,10 @@ func defaultAccount() Account {
 		AuthScheme: "Token",
 		Reconnect:  Reconnect{Initial: time.Second, Max: 30 * time.Second},
 		Heartbeat:  Heartbeat{Interval: 30 * time.Second, Timeout: 10 * time.Second},
-		Reconcile:  Reconcile{Interval: time.Minute, Sweep: 15 * time.Minute},
+		Reconcile:  Reconcile{Interval: time.Minute, Sweep: 15 * time.Minute, Depth: 24 * time.Hour, Rate: 10},
+		Recycle:    12 * time.Hour,
+		Confirm:    "echo",
+		Unclear:    "fail",
+		Outbox:     Outbox{Waiting: 100_000, WaitingPerSender: 20_000, Bytes: 256 << 20, Attempts: 8},
 	}
 }

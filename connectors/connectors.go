@@ -1,11 +1,13 @@
 // Package connectors says what a conversation backend must offer to be
 // bridged.
 //
-// A [Connector] dials; a [Session] is one live connection. Neither reconnects,
-// buffers or retries: that is the link's (bridge/link), once for all backends.
-// An error tells the link what to do next: [ErrRefused] means that the
-// credentials were not accepted, [ErrPermanent] that trying again cannot help,
-// and anything else that a new session may succeed.
+// A [Dialer] dials; a [Session] is one live connection. A [Reader] tells what
+// the backend still knows of the past. None of them reconnects, buffers or
+// retries: that is the bridge's, once for all backends. An error tells what to
+// do next: [ErrRefused] means that the credentials were not accepted,
+// [ErrPermanent] that trying again cannot help, [ErrNotFound] that there is no
+// such thing, [Busy] that the backend wants to be left alone for a while, and
+// anything else that trying again may succeed.
 //
 // The package connectortest holds every implementation to this contract.
 package connectors
@@ -18,16 +20,61 @@ import (
 	"github.com/switchboard-dev/switchboard/proto/event"
 )
 
-// Connector opens sessions with one account of a backend. It is safe for
-// concurrent use.
+// Connector is one account of a backend. It is safe for concurrent use.
 type Connector interface {
+	Dialer
+	Reader
+	// Source is the account as a URI reference (the CloudEvents "source"),
+	// stable over restarts and without secrets.
+	Source() string
+}
+
+// Dialer opens sessions with one account of a backend. It is safe for
+// concurrent use.
+type Dialer interface {
 	// Dial opens a session. It returns when the backend has accepted it, has
 	// refused it, or ctx is done; it bounds its own time, too. Errors never
 	// show a token.
 	Dial(ctx context.Context) (Session, error)
-	// Source is the account as a URI reference (the CloudEvents "source"),
-	// stable over restarts and without secrets.
-	Source() string
+}
+
+// Reader asks a backend for what it knows. Each call is one request. It is safe
+// for concurrent use, and bounds its own time.
+type Reader interface {
+	// Conversations returns one page of the account's conversations.
+	Conversations(ctx context.Context, q Query) (Page, error)
+	// Conversation returns a conversation with all its messages. An error that
+	// matches [ErrNotFound] says that there is none of that id.
+	Conversation(ctx context.Context, id string) (Detail, error)
+}
+
+// Query says which conversations to list. The most recently active come first,
+// so that one that becomes active meanwhile moves to what was read already.
+type Query struct {
+	// ActiveAfter leaves out those without activity since, by the backend's
+	// clock; zero: none.
+	ActiveAfter time.Time
+	// Page is the Next of the page before; empty: the first.
+	Page string
+}
+
+// Page is one page of a list.
+type Page struct {
+	// Conversations are frames of the type conversation.updated.
+	Conversations []Frame
+	// Next leads to the next page; empty: this is the last.
+	Next string
+	// Date is the backend's clock when it answered; zero where it does not
+	// say. It may be rounded down to a second.
+	Date time.Time
+}
+
+// Detail is a conversation with its messages.
+type Detail struct {
+	// Messages are frames of the type message.new, oldest first.
+	Messages []Frame
+	// Date is as in [Page].
+	Date time.Time
 }
 
 // Session is one live connection. One goroutine calls Receive; Send, Ping and
@@ -84,6 +131,11 @@ type Frame struct {
 	// Time is when it happened, by the backend's clock; zero when it does not
 	// say.
 	Time time.Time
+	// Updated is when a message was last changed, by the backend's clock; zero
+	// when it does not say.
+	Updated time.Time
+	// SenderType is that of a message.
+	SenderType string
 	// ClientRef is the ref of the action that caused the event, where the
 	// backend echoes it.
 	ClientRef string
@@ -102,7 +154,20 @@ var (
 	ErrRefused = errors.New("refused by the backend")
 	// ErrPermanent: trying the same again cannot succeed.
 	ErrPermanent = errors.New("cannot succeed")
+	// ErrNotFound: the backend has no such thing, or not any more.
+	ErrNotFound = errors.New("not found at the backend")
 )
+
+// Busy is an error of a backend that asks to be left alone.
+type Busy struct {
+	// After is how long; zero: it did not say.
+	After time.Duration
+	// Err is what it said.
+	Err error
+}
+
+func (b *Busy) Error() string { return b.Err.Error() }
+func (b *Busy) Unwrap() error { return b.Err }
 
 // Refused marks err as a refusal of the credentials.
 func Refused(err error) error { return policy{err, ErrRefused} }

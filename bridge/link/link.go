@@ -59,7 +59,7 @@ var ErrNotConnected = errors.New("not connected to the backend")
 
 // Options are what a link is made of. A zero duration is its default.
 type Options struct {
-	Connector connectors.Connector
+	Dialer connectors.Dialer
 	// Frame takes each frame. When it fails, which is for a bug or the end of
 	// ctx, so does Run.
 	Frame func(context.Context, connectors.Frame) error
@@ -257,7 +257,7 @@ func (l *Link) once(ctx context.Context) (command, error) {
 	}
 	dial := make(chan dialed, 1)
 	go func() {
-		s, err := l.o.Connector.Dial(ctx)
+		s, err := l.o.Dialer.Dial(ctx)
 		dial <- dialed{s, err}
 	}()
 	var session connectors.Session

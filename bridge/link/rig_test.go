@@ -87,7 +87,7 @@ func newRig(t *testing.T, change ...func(*link.Options)) *rig {
 		serving.Wait()
 	})
 	o := link.Options{
-		Connector: account.New(account.Options{
+		Dialer: account.New(account.Options{
 			Account: "7", WSURL: "ws://backend", MessageType: event.MessageOutgoing,
 			HTTPClient: &http.Client{Transport: transport},
 			Token: func() (secret.Text, error) { // once for each dial

@@ -126,7 +126,7 @@ func (r *rig) open(change ...func(*bus.Options)) {
 	})
 	r.bus, r.claims = b, map[string]string{}
 	r.link = link.New(link.Options{
-		Connector: account.New(account.Options{
+		Dialer: account.New(account.Options{
 			Account: "7", WSURL: "ws" + strings.TrimPrefix(r.http.URL, "http"), MessageType: event.MessageOutgoing,
 			Token: func() (secret.Text, error) { return token, nil }, HTTPClient: r.http.Client(),
 		}),

@@ -138,7 +138,7 @@ func typingRig(t *testing.T, frame func(context.Context, connectors.Frame) error
 	var running sync.WaitGroup
 	running.Go(func() { _ = server.Serve(memory) })
 	l := link.New(link.Options{
-		Connector: account.New(account.Options{
+		Dialer: account.New(account.Options{
 			Account: "7", WSURL: "ws://backend", Token: func() (secret.Text, error) { return token, nil },
 			HTTPClient: &http.Client{Transport: &http.Transport{
 				DisableKeepAlives: true,
@@ -193,7 +193,7 @@ func TestTypingOfAConversationKeepsItsOrder(t *testing.T) {
 	r.background(r.door.Run)
 	r.background(func(ctx context.Context) error { // a second socket, which hears the order
 		l := link.New(link.Options{
-			Connector: account.New(account.Options{
+			Dialer: account.New(account.Options{
 				Account: "7", WSURL: "ws" + r.http.URL[len("http"):], Token: func() (secret.Text, error) { return token, nil },
 				HTTPClient: r.http.Client(),
 			}),

@@ -20,7 +20,7 @@ import (
 var builtinConnectors = map[string]func(name string, a config.Account) connectors.Connector{
 	"account": func(name string, a config.Account) connectors.Connector {
 		return account.New(account.Options{
-			Account: name, WSURL: a.WSURL, Token: a.Token.Read, MessageType: event.MessageType(a.MessageType),
+			Account: name, WSURL: a.WSURL, APIURL: a.APIURL, AuthScheme: a.AuthScheme, Token: a.Token.Read, MessageType: event.MessageType(a.MessageType),
 		})
 	},
 }

@@ -41,11 +41,15 @@ type Options struct {
 	Account string
 	// WSURL is the backend's, such as ws://localhost:8000.
 	WSURL string
-	// Token is called for each session, so that a rotated token is found.
+	// APIURL is that of the REST API, such as http://localhost:8000.
+	APIURL string
+	// AuthScheme is the word before the token there; empty: Token.
+	AuthScheme string
+	// Token is called for each session and each request, so that a rotated token is found.
 	Token func() (secret.Text, error)
 	// MessageType is that of own messages where an action names none.
 	MessageType event.MessageType
-	// HTTPClient makes the handshake; nil: http.DefaultClient.
+	// HTTPClient makes the handshakes and the requests; nil: http.DefaultClient.
 	HTTPClient *http.Client
 }
 
@@ -55,7 +59,15 @@ type Connector struct{ o Options }
 var _ connectors.Connector = (*Connector)(nil)
 
 // New returns the connector of an account. It dials nothing.
-func New(o Options) *Connector { return &Connector{o} }
+func New(o Options) *Connector {
+	if o.AuthScheme == "" {
+		o.AuthScheme = "Token"
+	}
+	if o.HTTPClient == nil {
+		o.HTTPClient = http.DefaultClient
+	}
+	return &Connector{o}
+}
 
 // Source is [connectors.Connector]: the backend's host and the account.
 func (c *Connector) Source() string {

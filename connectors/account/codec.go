@@ -48,23 +48,24 @@ func parse(raw []byte) connectors.Frame {
 type fields struct {
 	id, conversation     string
 	created, updated     string
+	sender               string
 	clientRef, complaint string
 }
 
 // route says what the event is about, by the rules of its type.
 func (d *fields) route(f *connectors.Frame) error {
 	f.Object, f.ClientRef, f.Conversation = d.id, d.clientRef, d.conversation
-	var when string
 	switch f.Type {
 	case event.ConversationNew, event.ConversationUpdated:
 		f.Conversation = d.id
 		if f.Type == event.ConversationNew {
-			when = d.created
+			f.Time = when(d.created)
 		}
 	case event.MessageNew:
-		when = d.created
+		f.Time, f.Updated, f.SenderType = when(d.created), when(d.updated), d.sender
 	case event.MessageUpdated:
-		when = d.updated
+		f.Updated, f.SenderType = when(d.updated), d.sender
+		f.Time = f.Updated
 	case event.TypingStart, event.TypingStop:
 		f.Object = ""
 	default:
@@ -76,10 +77,16 @@ func (d *fields) route(f *connectors.Frame) error {
 	if f.Object == "" && !f.Type.Live() {
 		return fmt.Errorf("%s has no id", f.Type)
 	}
-	if t, err := time.Parse(time.RFC3339Nano, when); err == nil {
-		f.Time = t
-	}
 	return nil
+}
+
+// when reads a time; what is none is the zero time.
+func when(s string) time.Time {
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		return time.Time{}
+	}
+	return t
 }
 
 var errNoType = errors.New(`no "type", or one that is not a string`)
@@ -157,6 +164,8 @@ func scanData(dec *jsontext.Decoder, raw []byte, d *fields) ([]byte, error) {
 			into = &d.created
 		case "updated_at":
 			into = &d.updated
+		case "sender_type":
+			into = &d.sender
 		case "client_ref":
 			into = &d.clientRef
 		case "message", "error":
