@@ -80,7 +80,7 @@ func start(t *testing.T, o simulator.Options, change ...func(*bridge.Account)) *
 		a := bridge.Account{
 			Name: name, Self: outbox.Self{SenderType: "User", SenderID: 3}, Initial: time.Millisecond, Max: 10 * time.Millisecond,
 			Connector: account.New(account.Options{
-				Account: name, WSURL: "ws://" + r.host, MessageType: event.MessageOutgoing,
+				Account: name, WSURL: "ws://" + r.host, APIURL: web.URL, MessageType: event.MessageOutgoing,
 				Token: func() (secret.Text, error) { return token, nil }, HTTPClient: web.Client(),
 			}),
 		}

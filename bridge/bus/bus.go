@@ -65,6 +65,8 @@ type Bus struct {
 	// first is the sequence with which a new feed begins: it sees what is
 	// published from the time on when this bus was opened.
 	first uint64
+	// unclean: the embedded server did not end in good order the last time.
+	unclean bool
 }
 
 // ErrInUse says that another bridge has the data directory.

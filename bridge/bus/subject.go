@@ -61,6 +61,8 @@ func (s subjects) quarantine(account string) string {
 	return s.prefix + ".quarantine." + token(account)
 }
 
+func (s subjects) state(account string) string { return s.prefix + ".state." + token(account) }
+
 // parseAction reads account, conversation and type off an action's subject.
 func (s subjects) parseAction(subject string) (account, conversation string, t event.ActionType, err error) {
 	rest, ok := strings.CutPrefix(subject, s.prefix+".action.")
