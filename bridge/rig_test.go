@@ -98,7 +98,8 @@ func start(t *testing.T, o simulator.Options, change ...func(*bridge.Account)) *
 	}()
 	r.stop = func() error { cancel(); <-r.over; return result }
 	t.Cleanup(func() { _ = r.stop() })
-	for _, name := range []string{"7", "8"} {
+	for i, name := range []string{"7", "8"} {
+		r.until("the past is known from what is new", func() bool { return !r.Status()[i].Reconcile.Compared.IsZero() })
 		r.await(name, "a socket", func(s simulator.Stats) bool { return s.Sockets.Open == 1 })
 		r.until("a link", func() bool { return r.Link(name).Status().State == link.Connected })
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -33,8 +34,9 @@ func (b *Bus) LoadState(ctx context.Context, account string, fn func(conversatio
 }
 
 // SaveState keeps records of conversations, and then the account's, each in
-// place of the one before. It returns when they are on disk.
-func (b *Bus) SaveState(ctx context.Context, account string, record []byte, conversations map[string][]byte) error {
+// place of the one before. It returns when they are on disk. sequence is the
+// latest event that they know of: it is never used again for another one.
+func (b *Bus) SaveState(ctx context.Context, account string, sequence uint64, record []byte, conversations map[string][]byte) error {
 	acks := make([]jetstream.PubAckFuture, 0, len(conversations))
 	for id, data := range conversations {
 		ack, err := b.js.PublishMsgAsync(&nats.Msg{
@@ -54,10 +56,18 @@ func (b *Bus) SaveState(ctx context.Context, account string, record []byte, conv
 			return fmt.Errorf("write the state of account %s: %w", account, context.Cause(ctx))
 		}
 	}
-	if _, err := b.js.Publish(ctx, b.subjects.state(account), record); err != nil {
+	if err := b.saveState(ctx, b.subjects.state(account), sequence, record); err != nil {
 		return fmt.Errorf("write the state of account %s: %w", account, err)
 	}
 	return nil
+}
+
+// saveState keeps one record with the event that it knows of.
+func (b *Bus) saveState(ctx context.Context, subject string, sequence uint64, record []byte) error {
+	_, err := b.js.PublishMsg(ctx, &nats.Msg{
+		Subject: subject, Header: nats.Header{headerSequence: {strconv.FormatUint(sequence, 10)}}, Data: record,
+	})
+	return err
 }
 
 // EventAt returns the id of the event at a place in the stream, or nothing

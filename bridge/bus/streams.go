@@ -105,11 +105,17 @@ func (b *Bus) ensureStream(ctx context.Context, want jetstream.StreamConfig) err
 	if err != nil {
 		return err
 	}
-	switch want.Name {
-	case b.streams.events:
-		b.first = stream.CachedInfo().State.LastSeq + 1
-	case b.streams.ledger:
+	if want.Name == b.streams.ledger {
 		b.ledger = stream
 	}
 	return nil
+}
+
+// next is the sequence that the next event will have.
+func (b *Bus) next(ctx context.Context) (uint64, error) {
+	stream, err := b.js.Stream(ctx, b.streams.events)
+	if err != nil {
+		return 0, fmt.Errorf("look at the stream of events: %w", err)
+	}
+	return stream.CachedInfo().State.LastSeq + 1, nil
 }

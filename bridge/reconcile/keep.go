@@ -26,8 +26,9 @@ type State interface {
 	// LoadState returns the record of the account, nil without one, and calls fn for
 	// that of each conversation.
 	LoadState(ctx context.Context, account string, fn func(conversation string, record []byte) error) ([]byte, error)
-	// SaveState writes records of conversations, and then the account's.
-	SaveState(ctx context.Context, account string, record []byte, conversations map[string][]byte) error
+	// SaveState writes records of conversations, and then the account's, which
+	// know of the events up to the sequence.
+	SaveState(ctx context.Context, account string, sequence uint64, record []byte, conversations map[string][]byte) error
 }
 
 // accountRecord is what is kept of an account.
@@ -198,11 +199,11 @@ func (r *Reconciler) keep(ctx context.Context) error {
 // save writes what has changed. It holds everything up until what was published
 // is in the stream, so that what is written is the memory as of one event.
 func (r *Reconciler) save(ctx context.Context, patience time.Duration) error {
-	record, conversations, err := r.records(ctx, patience)
+	sequence, record, conversations, err := r.records(ctx, patience)
 	if err != nil || record == nil {
 		return err
 	}
-	if err := r.o.State.SaveState(ctx, r.o.Account, record, conversations); err != nil {
+	if err := r.o.State.SaveState(ctx, r.o.Account, sequence, record, conversations); err != nil {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		for id := range conversations {
@@ -213,17 +214,17 @@ func (r *Reconciler) save(ctx context.Context, patience time.Duration) error {
 	return nil
 }
 
-func (r *Reconciler) records(ctx context.Context, patience time.Duration) ([]byte, map[string][]byte, error) {
+func (r *Reconciler) records(ctx context.Context, patience time.Duration) (uint64, []byte, map[string][]byte, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.begun {
-		return nil, nil, nil
+		return 0, nil, nil, nil
 	}
 	waiting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	last, err := r.flight.wait(waiting)
 	if err != nil {
-		return nil, nil, err
+		return 0, nil, nil, err
 	}
 	last.At = time.Now()
 	r.history = append(r.history, last)
@@ -235,17 +236,17 @@ func (r *Reconciler) records(ctx context.Context, patience time.Duration) ([]byt
 			Fields: c.fields, Unread: c.unread, Told: c.told, Born: c.born, Deleted: c.deleted, Through: c.through, Last: c.last,
 			Sequence: last.Sequence, Seen: c.seen,
 		}); err != nil {
-			return nil, nil, fmt.Errorf("write conversation %s: %w", id, err)
+			return 0, nil, nil, fmt.Errorf("write conversation %s: %w", id, err)
 		}
 	}
 	record, err := json.Marshal(accountRecord{
 		Floor: m.floor, Newest: m.newest, Cursor: r.cursor, Swept: r.swept, Place: last, From: r.from,
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("write account %s: %w", r.o.Account, err)
+		return 0, nil, nil, fmt.Errorf("write account %s: %w", r.o.Account, err)
 	}
 	clear(m.dirty)
-	return record, conversations, nil
+	return last.Sequence, record, conversations, nil
 }
 
 // passed takes in that everything active was compared, at that time. Messages
