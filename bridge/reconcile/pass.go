@@ -263,6 +263,7 @@ func (r *Reconciler) compare(ctx context.Context, id string, m mode, confirmed m
 		}
 	}
 	if len(pending) == 0 {
+		r.agreed(c, detail)
 		_, activity := times(detail.Conversation.Data)
 		// What is as old as that has come by now, if it ever will.
 		c.settled = c.activity.Equal(activity) && asked.Sub(c.seen) > overlap
