@@ -175,12 +175,17 @@ const (
 	lastSave = 3 * time.Second
 )
 
-// keep writes the memory, now and then and at the end.
+// keep writes the memory: when the floor is known, since what a bridge without a
+// memory takes for the past is not told, now and then, and at the end.
 func (r *Reconciler) keep(ctx context.Context) error {
 	tick := time.NewTicker(saveEvery)
 	defer tick.Stop()
 	for {
 		select {
+		case <-r.floor:
+			if err := r.save(ctx, lastSave); err != nil && ctx.Err() == nil {
+				r.o.Log.Warn("what is the past is not written yet", "error", err)
+			}
 		case <-tick.C:
 			if err := r.save(ctx, landing); err != nil && ctx.Err() == nil {
 				r.o.Log.Debug("what was published is written later", "error", err)

@@ -198,6 +198,7 @@ func (r *Reconciler) begin(page connectors.Page) time.Time {
 		}
 	}
 	r.begun = true
+	signal(r.floor)
 	if newest.IsZero() {
 		return newest // there is no past
 	}
