@@ -3,6 +3,7 @@ import random
 import signal
 import time
 
+from asgiref.sync import async_to_sync, sync_to_async
 from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import transaction
@@ -19,31 +20,38 @@ class Command(BaseCommand):
         parser.add_argument("--for", dest="duration", type=float, default=60, help="seconds (default: 60)")
         parser.add_argument("--seed", type=int, default=0, help="decides who does what (default: 0)")
 
-    def handle(self, *args, rate, conversations, duration, seed, **options):
+    def handle(self, *args, **options):
         self.done = {"events": 0, "messages": 0, "edits": 0, "changes": 0}
-        dice = random.Random(seed)
-        taking_part = self.take_part(conversations)
+        self.stopped = False
+        previous = {number: signal.signal(number, self.stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            # One event loop for all that is announced, and so one connection to Redis.
+            async_to_sync(sync_to_async(self.work))(options)
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+        self.stdout.write(json.dumps(self.done))
+
+    def stop(self, *args):
+        self.stopped = True
+
+    def work(self, options):
+        dice = random.Random(options["seed"])
+        taking_part = self.take_part(options["conversations"])
         latest = {}  # message by conversation
         began = time.monotonic()
-        previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
-        try:
-            while (now := time.monotonic() - began) < duration:
-                if (early := self.done["events"] / rate - now) > 0:
-                    time.sleep(early)
-                    continue
-                conversation = dice.choice(taking_part)
-                chance = dice.random()
-                if chance < 0.15 and conversation in latest:
-                    self.edit(latest[conversation])
-                elif chance < 0.25:
-                    self.change(conversation, dice.choice(Conversation.Status.values))
-                else:
-                    latest[conversation] = self.write(conversation)
-        except KeyboardInterrupt:
-            pass  # what was begun has been rolled back
-        finally:
-            signal.signal(signal.SIGTERM, previous)
-            self.stdout.write(json.dumps(self.done))
+        while not self.stopped and (now := time.monotonic() - began) < options["duration"]:
+            if (early := self.done["events"] / options["rate"] - now) > 0:
+                time.sleep(early)
+                continue
+            conversation = dice.choice(taking_part)
+            chance = dice.random()
+            if chance < 0.15 and conversation in latest:
+                self.edit(latest[conversation])
+            elif chance < 0.25:
+                self.change(conversation, dice.choice(Conversation.Status.values))
+            else:
+                latest[conversation] = self.write(conversation)
 
     def take_part(self, count):
         """Return the ids of the conversations that take part; what is missing is opened."""
