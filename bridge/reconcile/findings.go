@@ -111,8 +111,8 @@ func (r *Reconciler) messages(c *conversation, all []connectors.Frame) []finding
 			}
 		default:
 			since := c.through
-			if r.memory.floor.After(since) {
-				since = r.memory.floor
+			if r.memory.edits.After(since) {
+				since = r.memory.edits
 			}
 			changed = f.Updated.After(since) && f.Updated.After(f.Time) && f.Time.After(r.memory.newest.Add(-r.o.Depth))
 		}

@@ -203,6 +203,10 @@ func (r *Reconciler) begin(page connectors.Page) time.Time {
 		return newest // there is no past
 	}
 	r.memory.floor = newest.Add(-r.o.Backfill)
+	r.memory.edits = r.memory.floor
+	if page.Date.After(newest) {
+		r.memory.edits = page.Date.Add(time.Second - r.o.Backfill) // it is rounded down
+	}
 	r.o.Log.Info("first comparison with the backend: what is older is not published", "than", r.memory.floor)
 	return r.memory.floor
 }
