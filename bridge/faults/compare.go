@@ -180,14 +180,10 @@ func (r *Row) judgeActions(t truth) {
 	for _, d := range t.after.Done {
 		times[keyOf(d.Ref)]++
 	}
-	// A read that a later one of its conversation has made good was not lost.
-	lastRead := map[int64]int{}
+	good := goodReads(t.actions, times)
 	places := map[string]action{}
 	for _, a := range t.actions {
 		places[a.key] = a
-		if a.kind == event.MarkAsRead && times[a.key] > 0 {
-			lastRead[a.conversation] = max(lastRead[a.conversation], a.place+1)
-		}
 	}
 	for _, a := range t.actions {
 		if !a.accepted {
@@ -199,11 +195,11 @@ func (r *Row) judgeActions(t truth) {
 		if n > 0 {
 			r.Done++
 		}
-		if n > 1 {
+		if n > 1 && a.kind != event.MarkAsRead { // which done twice is done once
 			r.found(&r.DoneTwice, "done twice", "action %s, %s, %d times", a.key, a.kind, n)
 		}
-		told, covered := t.told.reasons[a.key], a.kind == event.MarkAsRead && lastRead[a.conversation] > a.place
-		if n == 0 && told == "" && !covered {
+		told := t.told.reasons[a.key]
+		if n == 0 && told == "" && !good[a.key] {
 			r.found(&r.Lost, "lost", "action %s, %s of conversation %d, told as %v", a.key, a.kind, a.conversation, kinds(results))
 		}
 		if told != "" {
@@ -230,6 +226,32 @@ func (r *Row) judgeActions(t truth) {
 			r.found(&r.DoneOrder, "done order", "the action in place %d of conversation %d after a later one", place+1, conversation)
 		}
 	}
+}
+
+// goodReads are reads that others of their conversation have made good: a later
+// one, or one right before, which was done while they waited behind it.
+func goodReads(actions []action, times map[string]int) map[string]bool {
+	lanes := map[int64][]action{}
+	for _, a := range actions {
+		if a.accepted {
+			lanes[a.conversation] = append(lanes[a.conversation], a)
+		}
+	}
+	good := map[string]bool{}
+	for _, lane := range lanes {
+		slices.SortFunc(lane, func(a, b action) int { return a.place - b.place })
+		before := false
+		for _, a := range lane {
+			before = a.kind == event.MarkAsRead && (before || times[a.key] > 0)
+			good[a.key] = before
+		}
+		later := false
+		for _, a := range slices.Backward(lane) {
+			good[a.key] = a.kind == event.MarkAsRead && (later || good[a.key])
+			later = later || a.kind == event.MarkAsRead && times[a.key] > 0
+		}
+	}
+	return good
 }
 
 // keyOf is the sender's own key in a client_ref, which has the sender before it.

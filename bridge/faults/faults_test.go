@@ -2,6 +2,7 @@ package faults_test
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -98,9 +99,13 @@ func measure(t *testing.T, binary, fault string) faults.Row {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("seed %d", report.Seed)
-	t.Log("\n" + strings.Join(faults.Header(), " ") + "\n" + strings.Join(report.Rows[0].Cells(), " "))
-	return report.Rows[0]
+	row := report.Rows[0]
+	figures := fmt.Sprintf("seed %d, settled after %.1fs:", report.Seed, row.Settled)
+	for _, c := range faults.Columns {
+		figures += fmt.Sprintf(" %s %d", c.Name, c.Of(row))
+	}
+	t.Log(figures)
+	return row
 }
 
 // building lets one build follow the other: they would only slow each other.

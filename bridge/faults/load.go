@@ -18,9 +18,10 @@ type rates struct {
 
 // split shares the events between the customers, who open new conversations,
 // and the load on those that last. A customer's message brings with it an edit
-// in one of eight and an opening in one of four or five.
+// in one of eight, an opening in one of four or five, and an agent in one of
+// ten.
 func split(events float64) rates {
-	const ofScript, eventsPerMessage = 0.2, 1.35
+	const ofScript, eventsPerMessage = 0.2, 1.45
 	return rates{script: events * ofScript / eventsPerMessage, direct: events * (1 - ofScript)}
 }
 

@@ -6,8 +6,10 @@ import (
 )
 
 // attributes have the child die with us: no bridge outlives a harness that was
-// killed itself.
-func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
+// killed itself. What a terminal interrupts is the harness, not the child.
+func attributes() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+}
 
 // mount gives a directory a file system of its own, of that many bytes.
 func mount(dir string, size int64) (unmount func() error, err error) {

@@ -115,15 +115,15 @@ func (r *Row) load(ctx context.Context, f fault, o Options, w *world, l *load, s
 // more, or until only what stays wrong is, or patience ends.
 func (r *Row) settle(ctx context.Context, o Options, w *world, t truth, s *sender, accepted <-chan struct{}) error {
 	begun := time.Now()
-	ctx, cancel := context.WithTimeoutCause(ctx, o.Settle, errUnsettled)
+	waiting, cancel := context.WithTimeoutCause(ctx, o.Settle, errUnsettled)
 	defer cancel()
 	stream := &reader{js: w.js}
 	var seen [3]int
 	var lookErr error
 	moved := time.Now()
-	err := poll(ctx, look, func() (bool, error) {
+	err := poll(waiting, look, func() (bool, error) {
 		if lookErr = stream.catchUp(ctx); lookErr != nil {
-			return false, nil // the bridge, or its NATS, is not back yet
+			return false, ctx.Err() // the bridge, or its NATS, is not back yet
 		}
 		var err error
 		if t.after, err = w.backend.Snapshot(account); err != nil {

@@ -131,13 +131,22 @@ func (r Row) waiting() bool {
 	return slices.ContainsFunc(r.Bad(), func(c Column) bool { return !c.Final })
 }
 
-// Header is the first line of the table.
-func Header() []string {
-	line := []string{"FAULT"}
-	for _, c := range Columns {
-		line = append(line, strings.ToUpper(c.Name))
+// Header are the two lines above the table.
+func Header() [2][]string {
+	lines := [2][]string{{""}, {"FAULT"}}
+	add := func(above, below string) {
+		lines[0], lines[1] = append(lines[0], above), append(lines[1], below)
 	}
-	return append(line, "SETTLED", "")
+	for _, c := range Columns {
+		above, below, two := strings.Cut(strings.ToUpper(c.Name), " ")
+		if !two {
+			above, below = "", above
+		}
+		add(above, below)
+	}
+	add("", "SETTLED")
+	add("", "")
+	return lines
 }
 
 // Cells are the row's line of the table. A tolerated count is in brackets.
