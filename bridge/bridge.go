@@ -74,6 +74,11 @@ func New(o Options) *Bridge {
 		outboxes[a.Name] = made.outbox
 	}
 	slices.SortFunc(b.accounts, func(x, y *account) int { return strings.Compare(x.name, y.name) })
+	o.Bus.OnLoss(func() {
+		for _, a := range b.accounts {
+			a.reconcile.Distrust()
+		}
+	})
 	b.door = outbox.NewDoor(o.Bus, outboxes, o.Log)
 	return b
 }

@@ -24,6 +24,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -66,8 +68,11 @@ type Bus struct {
 	// published from the time on when this bus was opened.
 	first uint64
 	// unclean: the embedded server did not end in good order the last time.
-	unclean bool
+	unclean atomic.Bool
 	dir     string // of the embedded server; empty: external
+
+	mu     sync.Mutex
+	losses []func()
 }
 
 // ErrInUse says that another bridge has the data directory.
@@ -99,9 +104,11 @@ func (b *Bus) open(ctx context.Context, o Options) (err error) {
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { b.log.Warn("NATS", "error", err) }),
 	}
 	if o.URL == "" {
-		if b.unclean, err = mark(o.DataDir); err != nil {
+		unclean, err := mark(o.DataDir)
+		if err != nil {
 			return err
 		}
+		b.unclean.Store(unclean)
 		b.dir = o.DataDir
 		if b.embedded, err = startServer(o, b.subjects, maxStore(o)); err != nil {
 			return err
@@ -127,8 +134,8 @@ func (b *Bus) open(ctx context.Context, o Options) (err error) {
 	if err = b.ensureStreams(ctx, o); err != nil {
 		return err
 	}
-	if b.unclean {
-		if err = b.pad(ctx); err != nil {
+	if b.unclean.Load() {
+		if err = b.pad(ctx, b.js); err != nil {
 			return err
 		}
 	}
@@ -170,8 +177,8 @@ func (b *Bus) Address() string {
 	if b.embedded == nil {
 		return redactURL(b.conn.ConnectedUrl())
 	}
-	if a := b.embedded.server.Addr(); a != nil {
-		return "nats://" + a.String()
+	if s := b.embedded.current(); s != nil && s.Addr() != nil {
+		return "nats://" + s.Addr().String()
 	}
 	return ""
 }

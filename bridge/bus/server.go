@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,12 +27,40 @@ const (
 	readyStep = 100 * time.Millisecond
 )
 
-// embedded is a NATS server in this process.
+// embedded is a NATS server in this process. It can be started anew; who is
+// connected to it connects again by itself.
 type embedded struct {
-	server *server.Server
-	user   string
-	key    string
-	log    *serverLog
+	user    string
+	key     string
+	log     *serverLog
+	options *server.Options
+
+	mu     sync.Mutex
+	server *server.Server // nil: it is being started
+}
+
+var _ nats.InProcessConnProvider = (*embedded)(nil)
+
+var errStarting = errors.New("the embedded NATS server is being started")
+
+// InProcessConn is the way in for a client of this process.
+func (e *embedded) InProcessConn() (net.Conn, error) {
+	if s := e.current(); s != nil {
+		return s.InProcessConn()
+	}
+	return nil, errStarting
+}
+
+func (e *embedded) current() *server.Server {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.server
+}
+
+func (e *embedded) expose(s *server.Server) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.server = s
 }
 
 // startServer starts the embedded server. What the outbox accepts must be on
@@ -58,33 +87,53 @@ func startServer(o Options, subjects subjects, maxStore int64) (*embedded, error
 		}
 		opts.Host = host
 	}
-	s, err := server.NewServer(opts)
+	e.options = opts
+	s, err := e.start()
+	if err != nil {
+		return nil, err
+	}
+	if a, ok := s.Addr().(*net.TCPAddr); ok {
+		opts.Port = a.Port // also when it is started anew
+	}
+	e.expose(s)
+	return e, nil
+}
+
+// start starts a server, which nobody is let in to yet.
+func (e *embedded) start() (*server.Server, error) {
+	s, err := server.NewServer(e.options.Clone())
 	if err != nil {
 		return nil, fmt.Errorf("start the embedded NATS server: %w", err)
 	}
 	s.SetLoggerV2(e.log, false, false, false)
-	e.server = s
 	s.Start()
 	for deadline := time.Now().Add(readyTimeout); !s.ReadyForConnections(readyStep); {
-		if fatal := e.log.fatal.Load(); fatal != nil {
-			e.stop()
+		fatal := e.log.fatal.Load()
+		if fatal == nil && time.Now().Before(deadline) {
+			continue
+		}
+		s.Shutdown()
+		s.WaitForShutdown()
+		if fatal != nil {
 			return nil, fmt.Errorf("start the embedded NATS server: %s", *fatal)
 		}
-		if time.Now().After(deadline) {
-			e.stop()
-			return nil, fmt.Errorf("start the embedded NATS server: not ready within %s", readyTimeout)
-		}
+		return nil, fmt.Errorf("start the embedded NATS server: not ready within %s", readyTimeout)
 	}
-	return e, nil
+	return s, nil
 }
 
 func (e *embedded) connect(opts ...nats.Option) (*nats.Conn, error) {
-	return nats.Connect("", append(opts, nats.InProcessServer(e.server), nats.UserInfo(e.user, e.key))...)
+	return nats.Connect("", append(opts, nats.InProcessServer(e), nats.UserInfo(e.user, e.key))...)
 }
 
+// stop ends the server; nobody is let in any more.
 func (e *embedded) stop() {
-	e.server.Shutdown()
-	e.server.WaitForShutdown()
+	s := e.current()
+	e.expose(nil)
+	if s != nil {
+		s.Shutdown()
+		s.WaitForShutdown()
+	}
 }
 
 // gate lets the bridge itself in with everything, and whoever else connects
@@ -112,6 +161,9 @@ func (g *gate) Check(c server.ClientAuthentication) bool {
 type serverLog struct {
 	log   *slog.Logger
 	fatal atomic.Pointer[string]
+	// frozen is what the server said when it could not write to a stream, which
+	// takes nothing more until it is started anew; nil: it can.
+	frozen atomic.Pointer[string]
 }
 
 var _ server.Logger = (*serverLog)(nil)
@@ -120,7 +172,23 @@ func (l *serverLog) Noticef(format string, v ...any) { l.log.Debug(l.text(format
 func (l *serverLog) Debugf(format string, v ...any)  { l.log.Debug(l.text(format, v)) }
 func (l *serverLog) Tracef(format string, v ...any)  { l.log.Debug(l.text(format, v)) }
 func (l *serverLog) Warnf(format string, v ...any)   { l.log.Warn(l.text(format, v)) }
-func (l *serverLog) Errorf(format string, v ...any)  { l.log.Error(l.text(format, v)) }
+
+// Errorf also notices what the server tells in no other way. What it then says
+// of every message is not said again.
+func (l *serverLog) Errorf(format string, v ...any) {
+	text := l.text(format, v)
+	switch {
+	case strings.Contains(text, "critical write error"), strings.Contains(text, "Critical write error"):
+		if l.frozen.Swap(&text) != nil {
+			l.log.Debug(text)
+			return
+		}
+	case l.frozen.Load() != nil:
+		l.log.Debug(text)
+		return
+	}
+	l.log.Error(text)
+}
 
 // Fatalf does not end the process: that is not the server's to decide here.
 func (l *serverLog) Fatalf(format string, v ...any) {

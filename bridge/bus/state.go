@@ -17,7 +17,7 @@ import (
 // calls fn for what was kept of each of its conversations.
 func (b *Bus) LoadState(ctx context.Context, account string, fn func(conversation string, record []byte) error) ([]byte, error) {
 	var record []byte
-	err := b.read(ctx, b.streams.state, jetstream.ConsumerConfig{
+	err := read(ctx, b.js, b.streams.state, jetstream.ConsumerConfig{
 		FilterSubjects: []string{b.subjects.state(account), b.subjects.state(account) + ".*"},
 		DeliverPolicy:  jetstream.DeliverAllPolicy,
 	}, func(m jetstream.Msg) error {
@@ -81,7 +81,7 @@ func (b *Bus) EventAt(ctx context.Context, sequence uint64) (id string, expired 
 	msg, err := stream.GetMsg(ctx, sequence)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		state := stream.CachedInfo().State
-		return "", !b.unclean && sequence < state.FirstSeq, nil
+		return "", !b.unclean.Load() && sequence < state.FirstSeq, nil
 	}
 	if err != nil {
 		return "", false, fmt.Errorf("read event %d: %w", sequence, err)
@@ -92,7 +92,7 @@ func (b *Bus) EventAt(ctx context.Context, sequence uint64) (id string, expired 
 // ReadEvents calls fn for the events of an account that are in the stream, from
 // the sequence on, in order.
 func (b *Bus) ReadEvents(ctx context.Context, account string, from uint64, fn func(sequence uint64, e event.Event) error) error {
-	err := b.read(ctx, b.streams.events, jetstream.ConsumerConfig{
+	err := read(ctx, b.js, b.streams.events, jetstream.ConsumerConfig{
 		FilterSubjects: []string{b.subjects.events(account, "", "*")},
 		DeliverPolicy:  jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(from, 1),
 	}, func(m jetstream.Msg) error {
@@ -113,9 +113,9 @@ func (b *Bus) ReadEvents(ctx context.Context, account string, from uint64, fn fu
 }
 
 // read calls fn for all that a stream has now of what the consumer selects.
-func (b *Bus) read(ctx context.Context, stream string, c jetstream.ConsumerConfig, fn func(jetstream.Msg) error) error {
+func read(ctx context.Context, js jetstream.JetStream, stream string, c jetstream.ConsumerConfig, fn func(jetstream.Msg) error) error {
 	c.AckPolicy, c.MemoryStorage, c.InactiveThreshold = jetstream.AckNonePolicy, true, time.Minute
-	consumer, err := b.js.CreateConsumer(ctx, stream, c)
+	consumer, err := js.CreateConsumer(ctx, stream, c)
 	if err != nil {
 		return err
 	}

@@ -56,16 +56,16 @@ func unmark(dir string) error {
 }
 
 // pad makes sure that no sequence of the events' stream is used twice.
-func (b *Bus) pad(ctx context.Context) error {
+func (b *Bus) pad(ctx context.Context, js jetstream.JetStream) error {
 	ctx, cancel := context.WithTimeout(ctx, padTimeout)
 	defer cancel()
-	stream, err := b.js.Stream(ctx, b.streams.events)
+	stream, err := js.Stream(ctx, b.streams.events)
 	if err != nil {
 		return fmt.Errorf("pad the stream of events: %w", err)
 	}
 	last := stream.CachedInfo().State.LastSeq
 	to := last
-	err = b.read(ctx, b.streams.state, jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy}, func(m jetstream.Msg) error {
+	err = read(ctx, js, b.streams.state, jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy}, func(m jetstream.Msg) error {
 		if known, err := strconv.ParseUint(m.Headers().Get(headerSequence), 10, 64); err == nil {
 			to = max(to, known)
 		}
@@ -79,12 +79,12 @@ func (b *Bus) pad(ctx context.Context) error {
 		"last", last, "padded_to", to)
 	subject := b.subjects.padding()
 	for ; last < to; last++ {
-		if _, err := b.js.PublishMsgAsync(&nats.Msg{Subject: subject}, jetstream.WithStallWait(padTimeout)); err != nil {
+		if _, err := js.PublishMsgAsync(&nats.Msg{Subject: subject}, jetstream.WithStallWait(padTimeout)); err != nil {
 			return fmt.Errorf("pad the stream of events: %w", err)
 		}
 	}
 	select {
-	case <-b.js.PublishAsyncComplete():
+	case <-js.PublishAsyncComplete():
 	case <-ctx.Done():
 		return fmt.Errorf("pad the stream of events: %w", context.Cause(ctx))
 	}

@@ -93,7 +93,8 @@ func (r *Reconciler) load(ctx context.Context) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m := r.memory
+	m := newMemory(r.o.Account)
+	r.memory = m
 	m.floor, m.edits, m.newest, r.cursor, r.swept, r.begun = a.Floor, a.Edits, a.Newest, a.Cursor, a.Swept, true
 	r.from, r.flight.last = a.From, a.Place
 	horizon, seen := m.newest.Add(-overlap), a.Place.At.Add(-slack)

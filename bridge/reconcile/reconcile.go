@@ -106,6 +106,7 @@ type Reconciler struct {
 	cause chan struct{} // has one when there is a suspicion
 	found chan struct{} // has one when there is a connection
 	floor chan struct{} // has one when the floor was set
+	loss  chan struct{} // has one when the stream may have lost events
 
 	mu     sync.Mutex
 	memory *memory
@@ -156,7 +157,7 @@ func New(o Options) *Reconciler {
 		o.Rate = 10
 	}
 	return &Reconciler{
-		o: o, pace: rate.NewLimiter(rate.Limit(o.Rate), max(1, int(o.Rate))), cause: make(chan struct{}, 1), found: make(chan struct{}, 1), floor: make(chan struct{}, 1),
+		o: o, pace: rate.NewLimiter(rate.Limit(o.Rate), max(1, int(o.Rate))), cause: make(chan struct{}, 1), found: make(chan struct{}, 1), floor: make(chan struct{}, 1), loss: make(chan struct{}, 1),
 		memory: newMemory(o.Account), loaded: make(chan struct{}), suspects: map[string]struct{}{},
 	}
 }
@@ -202,6 +203,10 @@ func (r *Reconciler) Status() Status {
 // have told.
 func (r *Reconciler) Suspect() { signal(r.cause) }
 
+// Distrust says that the stream may have lost events that were in it: the memory
+// is read again from what is there.
+func (r *Reconciler) Distrust() { signal(r.loss) }
+
 // suspect asks for the comparison of one conversation. The caller holds the
 // lock.
 func (r *Reconciler) suspect(conversation string) {
@@ -222,6 +227,15 @@ func (r *Reconciler) connections(ctx context.Context) error {
 	for {
 		select {
 		case <-r.found:
+		case <-r.loss:
+			if err := r.load(ctx); err != nil {
+				if ctx.Err() != nil {
+					return context.Cause(ctx)
+				}
+				r.o.Log.Warn("what was published is read again a little later", "error", err)
+				time.AfterFunc(suspicionWait, r.Distrust)
+				continue
+			}
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

@@ -97,7 +97,7 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, watch watc
 		}
 		parts = append(parts, part{"http", func(ctx context.Context) error { return api.Serve(ctx, l, api.Health(options), log) }})
 	}
-	parts = append(parts, part{"places of the feeds", b.KeepPositions}, part{"bridge", br.Run}, part{"plugins", h.Run})
+	parts = append(parts, part{"nats upkeep", b.Upkeep}, part{"bridge", br.Run}, part{"plugins", h.Run})
 
 	log.Info("bridge is running", "version", version, "accounts", len(cfg.Accounts), "plugins", len(cfg.Plugins),
 		"nats", natsName(b), "data", cfg.DataDir)
@@ -255,6 +255,9 @@ func (r *bridgeRun) unready() []string {
 	var reasons []string
 	if !r.bus.Connected() {
 		reasons = append(reasons, "NATS is not connected")
+	}
+	if err := r.bus.Trouble(); err != nil {
+		reasons = append(reasons, err.Error())
 	}
 	for _, a := range r.bridge.Status() {
 		if a.Link.State != link.Connected {
