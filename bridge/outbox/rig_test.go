@@ -149,7 +149,7 @@ func (r *rig) frame(_ context.Context, f connectors.Frame) error {
 	case connectors.Complaint:
 		r.outbox.Complained(f.Text)
 	case connectors.Event:
-		e := event.Event{ID: string(f.Type) + "/" + f.Object, Type: f.Type, Account: "7", Conversation: f.Conversation, Data: f.Data}
+		e := event.Event{ID: "7/" + string(f.Type) + "/" + f.Object, Type: f.Type, Account: "7", Conversation: f.Conversation, Data: f.Data}
 		if f.Type == event.ConversationUpdated {
 			e.ID += "/" + rand.Text() // each is an event of its own
 		}
