@@ -15,6 +15,7 @@ import (
 	"github.com/switchboard-dev/switchboard/bridge/bus"
 	"github.com/switchboard-dev/switchboard/bridge/link"
 	"github.com/switchboard-dev/switchboard/bridge/outbox"
+	"github.com/switchboard-dev/switchboard/bridge/reconcile"
 	"github.com/switchboard-dev/switchboard/connectors"
 	"github.com/switchboard-dev/switchboard/proto/tracing"
 )
@@ -30,6 +31,9 @@ type Account struct {
 	Initial, Max                time.Duration
 	Attempts                    int
 	Heartbeat, HeartbeatTimeout time.Duration
+	// Reconcile says how what the socket does not tell is found; its Interval,
+	// Sweep, Depth, Rate and Backfill are taken.
+	Reconcile reconcile.Options
 	// Debug logs every frame and every action, after Redact.
 	Debug bool
 	// Redact takes secrets out of a text; nil: there are none.
@@ -53,10 +57,11 @@ type Bridge struct {
 }
 
 type account struct {
-	name    string
-	link    *link.Link
-	outbox  *outbox.Outbox
-	inbound *inbound
+	name      string
+	link      *link.Link
+	outbox    *outbox.Outbox
+	inbound   *inbound
+	reconcile *reconcile.Reconciler
 }
 
 // New returns a bridge. It does nothing before Run.
@@ -81,13 +86,22 @@ func newAccount(a Account, o Options, log *slog.Logger) *account {
 	if a.Debug {
 		connector = &debugged{connector, log, a.Redact}
 	}
+	compare := a.Reconcile
+	compare.Account, compare.Reader, compare.Publish = a.Name, a.Connector, in.publish
+	compare.Events, compare.State, compare.Log = b, b, log
+	in.reconcile = reconcile.New(compare)
 	l := link.New(link.Options{
+		Changed: func(s link.Status) {
+			if s.State == link.Connected {
+				in.reconcile.Connected()
+			}
+		},
 		Dialer: connector, Frame: in.frame, Initial: a.Initial, Max: a.Max, Attempts: a.Attempts,
 		Heartbeat: a.Heartbeat, HeartbeatTimeout: a.HeartbeatTimeout, Log: log,
 	})
 	out := outbox.New(outbox.Options{Account: a.Name, Source: source, Bus: b, Link: l, Self: a.Self, TracerProvider: o.TracerProvider, Log: log})
 	in.outbox = out
-	return &account{name: a.Name, link: l, outbox: out, inbound: in}
+	return &account{name: a.Name, link: l, outbox: out, inbound: in, reconcile: in.reconcile}
 }
 
 // Door is where actions come in.
@@ -112,9 +126,23 @@ func ended(ctx context.Context, err error) error {
 	return err
 }
 
+// run begins with what was published, so that it is known what is missing, and
+// ends with it, when nothing more comes.
 func (a *account) run(ctx context.Context) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
+	comparing, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	var compared sync.WaitGroup
+	compared.Go(func() {
+		if err := a.reconcile.Run(comparing); comparing.Err() == nil {
+			fail(fmt.Errorf("comparison of account %s: %w", a.name, err))
+		}
+	})
+	defer compared.Wait()
+	defer func() { end(context.Cause(ctx)) }()
+	if err := a.reconcile.Loaded(ctx); err != nil {
+		return err
+	}
 	linked, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	var linking sync.WaitGroup
 	linking.Go(func() {
@@ -133,14 +161,18 @@ type Status struct {
 	Account string        `json:"account"`
 	Link    link.Status   `json:"link"`
 	Inbound InboundStatus `json:"inbound"`
-	Outbox  outbox.Status `json:"outbox"`
+	// Reconcile is how what the socket does not tell is found.
+	Reconcile reconcile.Status `json:"reconcile"`
+	Outbox    outbox.Status    `json:"outbox"`
 }
 
 // Status is how the accounts stand now, by name.
 func (b *Bridge) Status() []Status {
 	list := make([]Status, 0, len(b.accounts))
 	for _, a := range b.accounts {
-		list = append(list, Status{a.name, a.link.Status(), a.inbound.counts.status(), a.outbox.Status()})
+		s := Status{a.name, a.link.Status(), a.inbound.counts.status(), a.reconcile.Status(), a.outbox.Status()}
+		s.Inbound.Duplicates += s.Reconcile.Duplicates
+		list = append(list, s)
 	}
 	return list
 }

@@ -280,6 +280,10 @@ func TestOrderAndCompleteness(t *testing.T) {
 			ids = append(ids, r.conversation()) // in the others an action may wait for what a drop has lost
 			r.until("it is connected", func() bool { return r.status().Link.State == link.Connected })
 			act(writes, ids[conversations])
+			r.until("everything that the backend has is in the stream, also what it said while there was no socket", func() bool {
+				stats, err := r.sim.Stats("7")
+				return err == nil && r.count(event.MessageNew) == uint64(stats.Messages) && r.count(event.ConversationNew) == uint64(len(ids))
+			})
 			r.until("an action is done", func() bool { return r.count(event.ActionConfirmed) > 0 })
 			r.settle()
 			if err := r.Link("7").Disconnect(t.Context()); err != nil { // the other actions wait
@@ -289,16 +293,13 @@ func TestOrderAndCompleteness(t *testing.T) {
 			r.idle()
 
 			in := r.status().Inbound
-			if in.Duplicates+in.Lost+in.Quarantined != 0 || r.status().Link.Connections < drops+1 {
+			if in.Lost+in.Quarantined != 0 || in.Replayed == 0 || r.status().Link.Connections < drops+1 {
 				t.Errorf("status = %+v", r.status())
 			}
 			for _, kind := range []event.Type{event.ConversationNew, event.ConversationUpdated, event.MessageNew, event.MessageUpdated} {
-				if n := r.count(kind); n != in.Received[kind] || n == 0 {
+				if n := r.count(kind); n > in.Received[kind] || n == 0 {
 					t.Errorf("%d of %d %s are in the stream", n, in.Received[kind], kind)
 				}
-			}
-			if in.Received[event.MessageNew] < writes/2 {
-				t.Errorf("only %d messages were received", in.Received[event.MessageNew])
 			}
 
 			newest, changed, done := map[string]int64{}, map[string]time.Time{}, map[string]int{}
@@ -318,15 +319,19 @@ func TestOrderAndCompleteness(t *testing.T) {
 					}
 					m := v.(event.Message)
 					if e.Type == event.MessageNew {
-						if m.ID <= newest[e.Conversation] {
-							return fmt.Errorf("in conversation %s message %d came after %d", e.Conversation, m.ID, newest[e.Conversation])
+						// Order holds among what the socket brought, and among what was found.
+						line := fmt.Sprint(e.Conversation, e.Replayed)
+						if m.ID <= newest[line] {
+							return fmt.Errorf("in conversation %s message %d came after %d", e.Conversation, m.ID, newest[line])
 						}
-						newest[e.Conversation] = m.ID
+						newest[line] = m.ID
 					}
-					if !m.UpdatedAt.After(changed[e.Conversation]) { // the simulator's times are all different
+					if !e.Replayed && !m.UpdatedAt.After(changed[e.Conversation]) { // the simulator's times are all different
 						return fmt.Errorf("in conversation %s %s of %s came after one of %s", e.Conversation, e.Type, m.UpdatedAt, changed[e.Conversation])
 					}
-					changed[e.Conversation] = m.UpdatedAt
+					if !e.Replayed {
+						changed[e.Conversation] = m.UpdatedAt
+					}
 					if e.By == "" {
 						return nil
 					}

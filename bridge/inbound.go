@@ -12,25 +12,27 @@ import (
 
 	"github.com/switchboard-dev/switchboard/bridge/bus"
 	"github.com/switchboard-dev/switchboard/bridge/outbox"
+	"github.com/switchboard-dev/switchboard/bridge/reconcile"
 	"github.com/switchboard-dev/switchboard/connectors"
 	"github.com/switchboard-dev/switchboard/proto/event"
 	"github.com/switchboard-dev/switchboard/proto/tracing"
 )
 
-// inbound makes events of an account's frames and publishes them. One
-// goroutine calls frame.
+// inbound makes events of what an account's backend says, by its socket or by
+// REST, and publishes them. One goroutine calls frame.
 type inbound struct {
-	account string
-	source  string
-	bus     *bus.Bus
-	outbox  *outbox.Outbox
-	tracer  *tracing.Tracer
-	log     *slog.Logger
-	counts  inboundCounts
+	account   string
+	source    string
+	bus       *bus.Bus
+	outbox    *outbox.Outbox
+	reconcile *reconcile.Reconciler
+	tracer    *tracing.Tracer
+	log       *slog.Logger
+	counts    inboundCounts
 }
 
 type inboundCounts struct {
-	published, duplicates, live, quarantined, complaints, lost atomic.Uint64
+	published, replayed, duplicates, live, quarantined, complaints, lost atomic.Uint64
 
 	mu       sync.Mutex
 	received map[event.Type]uint64
@@ -42,8 +44,10 @@ type InboundStatus struct {
 	// are together under "other".
 	Received map[event.Type]uint64 `json:"received"`
 	// Published are in the stream, Duplicates were there already, Live were
-	// passed on and not stored.
+	// passed on and not stored. Replayed are those of Published that the socket
+	// did not bring.
 	Published  uint64 `json:"published"`
+	Replayed   uint64 `json:"replayed"`
 	Duplicates uint64 `json:"duplicates"`
 	Live       uint64 `json:"live"`
 	// Quarantined could not be read, and Lost could not be published at all.
@@ -72,7 +76,7 @@ func (c *inboundCounts) countReceived(t event.Type) {
 
 func (c *inboundCounts) status() InboundStatus {
 	s := InboundStatus{
-		Received: map[event.Type]uint64{}, Published: c.published.Load(), Duplicates: c.duplicates.Load(), Live: c.live.Load(),
+		Received: map[event.Type]uint64{}, Published: c.published.Load(), Replayed: c.replayed.Load(), Duplicates: c.duplicates.Load(), Live: c.live.Load(),
 		Quarantined: c.quarantined.Load(), Lost: c.lost.Load(), Complaints: c.complaints.Load(),
 	}
 	c.mu.Lock()
@@ -90,8 +94,10 @@ func (in *inbound) frame(ctx context.Context, f connectors.Frame) error {
 	case connectors.Event:
 		return in.event(ctx, f)
 	case connectors.Unreadable:
+		in.reconcile.Suspect()
 		return in.quarantine(ctx, f)
 	case connectors.Complaint:
+		in.reconcile.Suspect()
 		in.counts.complaints.Add(1)
 		in.outbox.Complained(f.Text)
 		in.log.Warn("the backend reports an error", "text", f.Text)
@@ -99,16 +105,10 @@ func (in *inbound) frame(ctx context.Context, f connectors.Frame) error {
 	return nil
 }
 
+// event takes an event of the socket.
 func (in *inbound) event(ctx context.Context, f connectors.Frame) error {
 	in.counts.countReceived(f.Type)
-	e := event.Event{
-		ID: identity(in.account, f), Type: f.Type, Source: in.source,
-		Account: in.account, Conversation: f.Conversation, Time: f.Time, Data: f.Data,
-	}
-	if e.Time.IsZero() {
-		e.Time = f.Received
-	}
-	in.outbox.Claim(&e, f.ClientRef)
+	e := in.envelope(f, reconcile.Identity(in.account, f))
 	if e.Type.Live() {
 		in.counts.live.Add(1)
 		if err := in.bus.PublishLive(e); err != nil {
@@ -116,8 +116,36 @@ func (in *inbound) event(ctx context.Context, f connectors.Frame) error {
 		}
 		return nil
 	}
-	span := in.trace(&e, f)
-	return in.bus.Publish(ctx, e, func(p bus.Publication) {
+	return in.reconcile.Take(ctx, f, e)
+}
+
+// envelope makes the event that a frame tells. It is called for every event of
+// the account, in order: that is when the echo of an action is known.
+func (in *inbound) envelope(f connectors.Frame, id string) event.Event {
+	e := event.Event{
+		ID: id, Type: f.Type, Source: in.source,
+		Account: in.account, Conversation: f.Conversation, Time: f.Time, Data: f.Data,
+	}
+	if e.Time.IsZero() {
+		e.Time = f.Received
+	}
+	in.outbox.Claim(&e, f.ClientRef)
+	return e
+}
+
+// publish gives an event to the stream: one of the socket, or one that is
+// replayed.
+func (in *inbound) publish(ctx context.Context, item reconcile.Item) error {
+	e := item.Event
+	if e == nil {
+		in.counts.countReceived(item.Frame.Type)
+		in.counts.replayed.Add(1)
+		replayed := in.envelope(item.Frame, item.ID)
+		replayed.Replayed = true
+		e = &replayed
+	}
+	span := in.trace(e, item.Frame)
+	return in.bus.Publish(ctx, *e, func(p bus.Publication) {
 		switch {
 		case p.Err != nil:
 			in.counts.lost.Add(1)
@@ -127,6 +155,7 @@ func (in *inbound) event(ctx context.Context, f connectors.Frame) error {
 		default:
 			in.counts.published.Add(1)
 		}
+		in.reconcile.Stored(e.ID, p.Sequence)
 		end(span, p)
 	})
 }

@@ -80,7 +80,7 @@ func start(t *testing.T, o simulator.Options, change ...func(*bridge.Account)) *
 		a := bridge.Account{
 			Name: name, Self: outbox.Self{SenderType: "User", SenderID: 3}, Initial: time.Millisecond, Max: 10 * time.Millisecond,
 			Connector: account.New(account.Options{
-				Account: name, WSURL: "ws://" + r.host, MessageType: event.MessageOutgoing,
+				Account: name, WSURL: "ws://" + r.host, APIURL: web.URL, MessageType: event.MessageOutgoing,
 				Token: func() (secret.Text, error) { return token, nil }, HTTPClient: web.Client(),
 			}),
 		}
@@ -98,7 +98,8 @@ func start(t *testing.T, o simulator.Options, change ...func(*bridge.Account)) *
 	}()
 	r.stop = func() error { cancel(); <-r.over; return result }
 	t.Cleanup(func() { _ = r.stop() })
-	for _, name := range []string{"7", "8"} {
+	for i, name := range []string{"7", "8"} {
+		r.until("the past is known from what is new", func() bool { return !r.Status()[i].Reconcile.Compared.IsZero() })
 		r.await(name, "a socket", func(s simulator.Stats) bool { return s.Sockets.Open == 1 })
 		r.until("a link", func() bool { return r.Link(name).Status().State == link.Connected })
 	}

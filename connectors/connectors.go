@@ -71,6 +71,8 @@ type Page struct {
 
 // Detail is a conversation with its messages.
 type Detail struct {
+	// Conversation is a frame of the type conversation.updated.
+	Conversation Frame
 	// Messages are frames of the type message.new, oldest first.
 	Messages []Frame
 	// Date is as in [Page].

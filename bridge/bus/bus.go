@@ -65,6 +65,9 @@ type Bus struct {
 	// first is the sequence with which a new feed begins: it sees what is
 	// published from the time on when this bus was opened.
 	first uint64
+	// unclean: the embedded server did not end in good order the last time.
+	unclean bool
+	dir     string // of the embedded server; empty: external
 }
 
 // ErrInUse says that another bridge has the data directory.
@@ -96,6 +99,10 @@ func (b *Bus) open(ctx context.Context, o Options) (err error) {
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { b.log.Warn("NATS", "error", err) }),
 	}
 	if o.URL == "" {
+		if b.unclean, err = mark(o.DataDir); err != nil {
+			return err
+		}
+		b.dir = o.DataDir
 		if b.embedded, err = startServer(o, b.subjects, maxStore(o)); err != nil {
 			return err
 		}
@@ -120,6 +127,14 @@ func (b *Bus) open(ctx context.Context, o Options) (err error) {
 	if err = b.ensureStreams(ctx, o); err != nil {
 		return err
 	}
+	if b.unclean {
+		if err = b.pad(ctx); err != nil {
+			return err
+		}
+	}
+	if b.first, err = b.next(ctx); err != nil {
+		return err
+	}
 	b.events, err = newPublisher(b.conn, b.log)
 	return err
 }
@@ -138,6 +153,9 @@ func (b *Bus) close() {
 	}
 	if b.embedded != nil {
 		b.embedded.stop()
+		if err := unmark(b.dir); err != nil {
+			b.log.Warn("the next start takes this end for an unclean one", "error", err)
+		}
 	}
 	if b.lock != nil {
 		if err := b.lock.Unlock(); err != nil {

@@ -64,10 +64,16 @@ func (b *Bus) OpenFeed(ctx context.Context, spec FeedSpec) (*Feed, error) {
 		return f, nil
 	}
 	name := spec.Owner + "_" + spec.Name
+	first := b.first
+	if place, known, err := b.position(ctx, name); err != nil {
+		return nil, err
+	} else if known {
+		first = place + 1
+	}
 	consumer, err := b.ensureConsumer(ctx, b.streams.events, jetstream.ConsumerConfig{
 		Durable: name, FilterSubjects: filter, AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait,
 		MaxDeliver: -1, MaxAckPending: spec.Held,
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: b.first,
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: first,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open consumer %s: %w", name, err)
@@ -98,8 +104,10 @@ func (b *Bus) ensureConsumer(ctx context.Context, stream string, want jetstream.
 	if err != nil {
 		return nil, err
 	}
-	if _, err := b.js.ResetConsumer(ctx, stream, want.Durable); err != nil {
-		return nil, fmt.Errorf("reset: %w", err)
+	if resetConsumers {
+		if _, err := b.js.ResetConsumer(ctx, stream, want.Durable); err != nil {
+			return nil, fmt.Errorf("reset: %w", err)
+		}
 	}
 	return consumer, nil
 }

@@ -26,6 +26,7 @@ const (
 	headerTraceState  = "tracestate"
 	headerExpires     = "switchboard-expires"
 	headerAt          = "switchboard-at"
+	headerSequence    = "switchboard-sequence"
 )
 
 // encode is the event as a message.

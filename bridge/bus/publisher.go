@@ -27,6 +27,9 @@ const (
 
 // Publication is what became of a published event.
 type Publication struct {
+	// Sequence is its place in the stream; that of the first where it is a
+	// Duplicate, and 0 where it cannot be published.
+	Sequence uint64
 	// Duplicate: an event of that id was in the stream already.
 	Duplicate bool
 	// Err is not nil when the event cannot be published at all.
@@ -63,7 +66,7 @@ func newPublisher(conn *nats.Conn, log *slog.Logger) (*publisher, error) {
 	js, err := jetstream.New(conn,
 		jetstream.WithPublishAsyncMaxPending(window+1), jetstream.WithPublishAsyncTimeout(ackTimeout),
 		jetstream.WithPublishAsyncAckHandler(func(_ jetstream.JetStream, m *nats.Msg, a *jetstream.PubAck) {
-			p.acked(m, Publication{Duplicate: a.Duplicate})
+			p.acked(m, Publication{Sequence: a.Sequence, Duplicate: a.Duplicate})
 		}),
 		jetstream.WithPublishAsyncErrHandler(func(_ jetstream.JetStream, m *nats.Msg, err error) { p.failed(m, err) }))
 	if err != nil {

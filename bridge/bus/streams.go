@@ -11,12 +11,12 @@ import (
 )
 
 // streams are the names of ours.
-type streams struct{ events, actions, ledger, dead, quarantine, bucket string }
+type streams struct{ events, actions, ledger, state, dead, quarantine, bucket string }
 
 const (
 	mib = 1 << 20
 	// What is kept beside the events.
-	maxActions, maxLedger, maxDead, maxQuarantine, maxBucket = 1024 * mib, 1024 * mib, 1024 * mib, 256 * mib, 256 * mib
+	maxActions, maxLedger, maxState, maxDead, maxQuarantine, maxBucket = 1024 * mib, 1024 * mib, 512 * mib, 1024 * mib, 256 * mib, 256 * mib
 	// maxBacklog is how many actions may wait.
 	maxBacklog = 1_000_000
 	// dedupe is how long an event's id is remembered by the server.
@@ -28,7 +28,7 @@ const (
 // maxStore is what the server may use in all: the bounds of the streams and
 // room for its own files.
 func maxStore(o Options) int64 {
-	return o.MaxBytes + maxActions + maxLedger + maxDead + maxQuarantine + maxBucket + 256*mib
+	return o.MaxBytes + maxActions + maxLedger + maxState + maxDead + maxQuarantine + maxBucket + 256*mib
 }
 
 // ensureStreams makes or updates each stream. What an operator may have chosen
@@ -38,7 +38,7 @@ func (b *Bus) ensureStreams(ctx context.Context, o Options) error {
 	defer cancel()
 	p := b.subjects.prefix
 	up := strings.ToUpper(p)
-	b.streams = streams{up + "_EVENTS", up + "_ACTIONS", up + "_LEDGER", up + "_DEAD", up + "_QUARANTINE", p + "-plugins"}
+	b.streams = streams{up + "_EVENTS", up + "_ACTIONS", up + "_LEDGER", up + "_STATE", up + "_DEAD", up + "_QUARANTINE", p + "-plugins"}
 
 	if _, err := b.js.AccountInfo(ctx); err != nil {
 		if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {
@@ -61,6 +61,9 @@ func (b *Bus) ensureStreams(ctx context.Context, o Options) error {
 		{
 			Name: b.streams.ledger, Subjects: []string{p + ".ledger.>"}, MaxAge: KeyLife, MaxBytes: maxLedger,
 			MaxMsgsPerSubject: 1, AllowDirect: true,
+		},
+		{
+			Name: b.streams.state, Subjects: []string{p + ".state.>"}, MaxBytes: maxState, MaxMsgsPerSubject: 1,
 		},
 		{
 			Name: b.streams.dead, Subjects: []string{p + ".dead.>"}, MaxAge: 30 * 24 * time.Hour, MaxBytes: maxDead,
@@ -102,11 +105,17 @@ func (b *Bus) ensureStream(ctx context.Context, want jetstream.StreamConfig) err
 	if err != nil {
 		return err
 	}
-	switch want.Name {
-	case b.streams.events:
-		b.first = stream.CachedInfo().State.LastSeq + 1
-	case b.streams.ledger:
+	if want.Name == b.streams.ledger {
 		b.ledger = stream
 	}
 	return nil
+}
+
+// next is the sequence that the next event will have.
+func (b *Bus) next(ctx context.Context) (uint64, error) {
+	stream, err := b.js.Stream(ctx, b.streams.events)
+	if err != nil {
+		return 0, fmt.Errorf("look at the stream of events: %w", err)
+	}
+	return stream.CachedInfo().State.LastSeq + 1, nil
 }

@@ -61,6 +61,16 @@ func (s subjects) quarantine(account string) string {
 	return s.prefix + ".quarantine." + token(account)
 }
 
+func (s subjects) state(account string) string { return s.prefix + ".state." + token(account) }
+
+// padding is in the events' stream and belongs to no account.
+func (s subjects) padding() string { return s.prefix + ".event." + none + ".padding" }
+
+// position is where a feed's place is kept.
+func (s subjects) position(consumer string) string {
+	return s.prefix + ".state." + none + "." + consumer
+}
+
 // parseAction reads account, conversation and type off an action's subject.
 func (s subjects) parseAction(subject string) (account, conversation string, t event.ActionType, err error) {
 	rest, ok := strings.CutPrefix(subject, s.prefix+".action.")

@@ -20,6 +20,7 @@ import (
 	"github.com/switchboard-dev/switchboard/bridge/bus"
 	"github.com/switchboard-dev/switchboard/bridge/link"
 	"github.com/switchboard-dev/switchboard/bridge/outbox"
+	"github.com/switchboard-dev/switchboard/bridge/reconcile"
 	"github.com/switchboard-dev/switchboard/config"
 	"github.com/switchboard-dev/switchboard/plugins/host"
 	"github.com/switchboard-dev/switchboard/plugins/host/process"
@@ -96,7 +97,7 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, watch watc
 		}
 		parts = append(parts, part{"http", func(ctx context.Context) error { return api.Serve(ctx, l, api.Health(options), log) }})
 	}
-	parts = append(parts, part{"bridge", br.Run}, part{"plugins", h.Run})
+	parts = append(parts, part{"places of the feeds", b.KeepPositions}, part{"bridge", br.Run}, part{"plugins", h.Run})
 
 	log.Info("bridge is running", "version", version, "accounts", len(cfg.Accounts), "plugins", len(cfg.Plugins),
 		"nats", natsName(b), "data", cfg.DataDir)
@@ -179,6 +180,10 @@ func accounts(cfg *config.Config) []bridge.Account {
 			Self:    outbox.Self{SenderType: a.Self.SenderType, SenderID: a.Self.SenderID},
 			Initial: a.Reconnect.Initial, Max: a.Reconnect.Max, Attempts: a.Reconnect.Attempts,
 			Heartbeat: a.Heartbeat.Interval, HeartbeatTimeout: a.Heartbeat.Timeout,
+			Reconcile: reconcile.Options{
+				Interval: a.Reconcile.Interval, Sweep: a.Reconcile.Sweep, Depth: a.Reconcile.Depth,
+				Rate: a.Reconcile.Rate, Backfill: a.Backfill.Since,
+			},
 			Debug: a.Debug, Redact: func(s string) string { return secret.Scrub(s, cfg.Secrets()...) },
 		})
 	}

@@ -81,17 +81,25 @@ func (c *Connector) Conversation(ctx context.Context, id string) (connectors.Det
 	if err != nil {
 		return connectors.Detail{}, fmt.Errorf("read conversation %s: %w", id, err)
 	}
-	var object struct {
-		Messages json.RawMessage `json:"messages"`
-	}
+	var object map[string]json.RawMessage
 	if err := json.Unmarshal(body, &object); err != nil {
-		return connectors.Detail{}, fmt.Errorf("read conversation %s: %w", id, err)
+		return connectors.Detail{}, fmt.Errorf("read conversation %s: read the answer: %w", id, err)
 	}
-	if object.Messages == nil {
+	messages := object["messages"]
+	if messages == nil {
 		return connectors.Detail{}, fmt.Errorf("read conversation %s: the answer has no \"messages\"", id)
 	}
 	detail := connectors.Detail{Date: date}
-	if detail.Messages, err = frames(event.MessageNew, object.Messages); err != nil {
+	if detail.Messages, err = frames(event.MessageNew, messages); err != nil {
+		return detail, fmt.Errorf("read conversation %s: %w", id, err)
+	}
+	// Without them it is what the list and the socket have.
+	delete(object, "messages")
+	alone, err := json.Marshal(object)
+	if err == nil {
+		detail.Conversation, err = frame(event.ConversationUpdated, alone, time.Now())
+	}
+	if err != nil {
 		return detail, fmt.Errorf("read conversation %s: %w", id, err)
 	}
 	return detail, nil
@@ -106,21 +114,30 @@ func frames(t event.Type, array []byte) ([]connectors.Frame, error) {
 	received := time.Now()
 	list := make([]connectors.Frame, 0, len(items))
 	for _, item := range items {
-		f := connectors.Frame{Type: t, Raw: item, Received: received}
-		var d fields
-		var err error
-		if f.Data, err = scanData(jsontext.NewDecoder(bytes.NewBuffer(item), jsontext.AllowDuplicateNames(true)), item, &d); err != nil {
+		f, err := frame(t, item, received)
+		if err != nil {
 			return nil, err
-		}
-		if f.Data == nil {
-			return nil, fmt.Errorf("read the answer: a %s that is no object", strings.TrimSuffix(string(t), ".updated"))
-		}
-		if err := d.route(&f); err != nil {
-			return nil, fmt.Errorf("read the answer: %w", err)
 		}
 		list = append(list, f)
 	}
 	return list, nil
+}
+
+// frame reads a value as the data of a frame.
+func frame(t event.Type, data []byte, received time.Time) (connectors.Frame, error) {
+	f := connectors.Frame{Type: t, Raw: data, Received: received}
+	var d fields
+	var err error
+	if f.Data, err = scanData(jsontext.NewDecoder(bytes.NewBuffer(data), jsontext.AllowDuplicateNames(true)), data, &d); err != nil {
+		return f, fmt.Errorf("read the answer: %w", err)
+	}
+	if f.Data == nil {
+		return f, errors.New("read the answer: something in it is no object")
+	}
+	if err := d.route(&f); err != nil {
+		return f, fmt.Errorf("read the answer: %w", err)
+	}
+	return f, nil
 }
 
 // get asks for what is under the path of the account's conversations.

@@ -1,4 +1,4 @@
-package bridge
+package reconcile
 
 import (
 	"testing"
@@ -42,11 +42,11 @@ func TestIdentity(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			a, b := identity("7", tt.a), identity("7", tt.b)
+			a, b := Identity("7", tt.a), Identity("7", tt.b)
 			if (a == b) != tt.same {
 				t.Errorf("identities are %s and %s, want same = %t", a, b, tt.same)
 			}
-			if other := identity("8", tt.a); other == a {
+			if other := Identity("8", tt.a); other == a {
 				t.Errorf("another account's is the same: %s", other)
 			}
 		})

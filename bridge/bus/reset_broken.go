@@ -1,0 +1,5 @@
+//go:build broken_reset
+
+package bus
+
+const resetConsumers = false

@@ -1,0 +1,5 @@
+//go:build broken_sets
+
+package reconcile
+
+const compareSets = false
