@@ -93,15 +93,15 @@ func (o *Outbox) ask(ctx context.Context, j *job) (verdict, error) {
 			return verdict{}, err
 		}
 	}
-	if j.Action.Type == event.UpdateStatus {
-		return o.askStatus(ctx, x)
-	}
 	detail, err := o.o.Backend.Conversation(ctx, j.Action.Conversation)
 	if errors.Is(err, connectors.ErrNotFound) {
 		return verdict{never: true, reason: "the backend has no such conversation"}, nil
 	}
 	if err != nil {
 		return verdict{}, err
+	}
+	if j.Action.Type == event.UpdateStatus {
+		return compareStatus(x, detail.Conversation), nil
 	}
 	id, found := o.echoes.find(x, detail.Messages, skew(detail.Date))
 	return verdict{done: found, event: id, reason: fmt.Sprintf(
@@ -116,48 +116,20 @@ func skew(date time.Time) time.Duration {
 	return time.Until(date)
 }
 
-// statusPages bounds the search for a conversation in the list.
-const statusPages = 40
-
-// askStatus compares the status of a conversation with what was asked for. It
-// is in the list only, which has the most recently active first.
-func (o *Outbox) askStatus(ctx context.Context, x *expectation) (verdict, error) {
-	var body event.UpdateStatusBody
-	if err := x.action.DecodeBody(&body); err != nil {
-		return verdict{}, connectors.Permanent(err)
+// compareStatus compares the status of a conversation with what was asked for.
+func compareStatus(x *expectation, f connectors.Frame) verdict {
+	var asked event.UpdateStatusBody
+	c, ok := conversation(event.Event{Type: event.ConversationUpdated, Data: f.Data})
+	if !ok || x.action.DecodeBody(&asked) != nil {
+		return verdict{reason: "the status of its conversation cannot be read"}
 	}
-	var q connectors.Query
-	for range statusPages {
-		page, err := o.o.Backend.Conversations(ctx, q)
-		if err != nil {
-			return verdict{}, err
-		}
-		for _, f := range page.Conversations {
-			if f.Conversation != x.action.Conversation {
-				continue
-			}
-			c, ok := conversation(event.Event{Type: event.ConversationUpdated, Data: f.Data})
-			if !ok {
-				return verdict{reason: "its conversation cannot be read"}, nil
-			}
-			return compareStatus(c.Status, body.Status, x.Status), nil
-		}
-		if page.Next == "" {
-			return verdict{never: true, reason: "the backend has no such conversation"}, nil
-		}
-		q.Page = page.Next
-	}
-	return verdict{reason: "its conversation is not among the most recently active"}, nil
-}
-
-func compareStatus(is, asked event.Status, was *event.Status) verdict {
 	switch {
-	case is == asked:
+	case c.Status == asked.Status:
 		return verdict{done: true}
-	case was != nil && *was == is:
-		return verdict{again: true, reason: fmt.Sprintf("the conversation is %s, as before", is)}
+	case x.Status != nil && *x.Status == c.Status:
+		return verdict{again: true, reason: fmt.Sprintf("the conversation is %s, as before", c.Status)}
 	default:
-		return verdict{reason: fmt.Sprintf("the conversation is %s: it may have been done, and changed by somebody else since", is)}
+		return verdict{reason: fmt.Sprintf("the conversation is %s: it may have been done, and changed by somebody else since", c.Status)}
 	}
 }
 

@@ -73,6 +73,11 @@ type Options struct {
 	// Rate is how many actions are sent in a second, the senders taking turns;
 	// 0: as many as can be. Typing is not among them.
 	Rate float64
+	// Held is how many actions may be out of the queue at once, beside those
+	// whose time has not come; default 16,384. It is more than a sender may have
+	// waiting by the limits of the door, so that one sender's actions do not
+	// keep another's in the queue.
+	Held int
 	// Baseline is the highest id of a message that is known, for what was known
 	// before this process began; nil: what Claim has seen since.
 	Baseline func(conversation string) int64
@@ -86,12 +91,6 @@ type Options struct {
 	TracerProvider trace.TracerProvider
 	Log            *slog.Logger
 }
-
-// held is how many actions of an account may be out of the queue at once,
-// beside those whose time has not come. What a sender may have waiting is
-// bounded at the door, well below: so one sender's do not keep another's in
-// the queue.
-const held = 16_384
 
 // Outbox sends one account's actions.
 type Outbox struct {
@@ -179,6 +178,9 @@ func New(o Options) *Outbox {
 	if o.Attempts <= 0 {
 		o.Attempts = 8
 	}
+	if o.Held <= 0 {
+		o.Held = 16_384
+	}
 	if o.Unclear == "" {
 		o.Unclear = Fail
 	}
@@ -211,7 +213,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 	if err := o.remember(ctx, o.began.Add(-overlap-ledgerSlack)); err != nil {
 		return err
 	}
-	queue, err := o.o.Bus.OpenQueue(ctx, o.o.Account, held)
+	queue, err := o.o.Bus.OpenQueue(ctx, o.o.Account, o.o.Held)
 	if err != nil {
 		return err
 	}
@@ -230,7 +232,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 
 	working.Go(func() { o.hold(work) })
 	working.Go(func() { o.turns.run(work) })
-	window := held
+	window := o.o.Held
 	for {
 		q, err := queue.Next(ctx)
 		if err != nil {

@@ -29,10 +29,10 @@ func (o *Outbox) park(ctx context.Context, queue *bus.Queue, window int, q *bus.
 	if err := q.Later(min(wait-soon/2, parkedFor)); err != nil {
 		o.o.Log.Debug("an action that is due later was not put back; it comes again by itself", "id", q.Action.ID, "error", err)
 	}
-	if room := window - parked; room > held/2 {
+	if room := window - parked; room > o.o.Held/2 {
 		return window
 	}
-	wider := parked + 2*held
+	wider := parked + 2*o.o.Held
 	if err := queue.Widen(ctx, wider); err != nil {
 		o.o.Log.Warn("actions that are due later keep others in the queue", "parked", parked, "error", err)
 		return window

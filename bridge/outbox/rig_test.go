@@ -53,6 +53,8 @@ type rig struct {
 	door   *outbox.Door
 
 	dir    string
+	looks  bool // the outbox may ask REST, and reads its ledger
+	rest   rest
 	change func(*outbox.Options)
 	stops  []func()
 	err    error // what the outbox's Run returned
@@ -96,7 +98,7 @@ func prepare(t *testing.T, o simulator.Options, change func(*outbox.Options)) *r
 	t.Parallel() // much of it is waiting
 	o.Accounts = []simulator.Account{{ID: "7", Token: token, AgentID: 3}}
 	r := &rig{t: t, sim: simulator.New(o), dir: t.TempDir(), change: change}
-	r.http = httptest.NewServer(r.sim)
+	r.http = httptest.NewServer(r.rest.before(r.sim))
 	t.Cleanup(func() {
 		_ = r.sim.Close()
 		r.http.Close()
@@ -125,16 +127,19 @@ func (r *rig) open(change ...func(*bus.Options)) {
 		}
 	})
 	r.bus, r.claims = b, map[string]string{}
+	connector := account.New(account.Options{
+		Account: "7", WSURL: "ws" + strings.TrimPrefix(r.http.URL, "http"), APIURL: r.http.URL, MessageType: event.MessageOutgoing,
+		Token: func() (secret.Text, error) { return token, nil }, HTTPClient: r.http.Client(),
+	})
 	r.link = link.New(link.Options{
-		Dialer: account.New(account.Options{
-			Account: "7", WSURL: "ws" + strings.TrimPrefix(r.http.URL, "http"), MessageType: event.MessageOutgoing,
-			Token: func() (secret.Text, error) { return token, nil }, HTTPClient: r.http.Client(),
-		}),
-		Frame: r.frame, Initial: time.Millisecond, Max: 10 * time.Millisecond, Log: log,
+		Dialer: connector, Frame: r.frame, Initial: time.Millisecond, Max: 10 * time.Millisecond, Log: log,
 	})
 	o := outbox.Options{
 		Account: "7", Source: "//h/accounts/7", Bus: b, Link: r.link,
 		Self: outbox.Self{SenderType: "User", SenderID: 3}, Log: log,
+	}
+	if r.looks {
+		o.Backend, o.Ledger, o.Confirm, o.Settle, o.Drain = connector, r.ledger, 300*time.Millisecond, time.Second, time.Millisecond
 	}
 	if r.change != nil {
 		r.change(&o)
@@ -148,6 +153,12 @@ func (r *rig) frame(_ context.Context, f connectors.Frame) error {
 	switch f.Kind {
 	case connectors.Complaint:
 		r.outbox.Complained(f.Text)
+		var said struct {
+			ClientRef string `json:"client_ref"`
+		}
+		if json.Unmarshal(f.Data, &said) == nil && said.ClientRef != "" {
+			r.outbox.Refused(said.ClientRef, f.Text)
+		}
 	case connectors.Event:
 		e := event.Event{ID: "7/" + string(f.Type) + "/" + f.Object, Type: f.Type, Account: "7", Conversation: f.Conversation, Data: f.Data}
 		if f.Type == event.ConversationUpdated {
