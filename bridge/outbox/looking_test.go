@@ -2,8 +2,10 @@ package outbox_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/switchboard-dev/switchboard/bridge/outbox"
 	"github.com/switchboard-dev/switchboard/connectors/simulator"
+	"github.com/switchboard-dev/switchboard/proto/event"
 )
 
 // looking prepares a rig whose outbox looks before it sends again, and takes
@@ -70,7 +73,11 @@ func (r *rig) ledger(ctx context.Context, since time.Time, each func(outbox.Ledg
 			continue
 		}
 		name := strings.Split(strings.TrimPrefix(m.Subject, "test.ledger.7."), ".")
-		if err := each(outbox.LedgerEntry{Sender: name[0], ID: name[1], Written: m.Time, Data: m.Data}); err != nil {
+		id, err := url.PathUnescape(name[1])
+		if err != nil {
+			return err
+		}
+		if err := each(outbox.LedgerEntry{Sender: name[0], ID: id, Written: m.Time, Data: m.Data}); err != nil {
 			return err
 		}
 	}
@@ -95,4 +102,18 @@ func (r *rig) clear() {
 	if _, err := r.sim.ClearFault("7", ""); err != nil {
 		r.t.Fatal(err)
 	}
+}
+
+// status is the conversation's, as REST has it.
+func (r *rig) status(conversation string) event.Status {
+	r.t.Helper()
+	detail, err := r.connector.Conversation(r.t.Context(), conversation)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var c event.Conversation
+	if err := json.Unmarshal(detail.Conversation.Data, &c); err != nil {
+		r.t.Fatal(err)
+	}
+	return c.Status
 }

@@ -52,12 +52,14 @@ type rig struct {
 	outbox *outbox.Outbox
 	door   *outbox.Door
 
-	dir    string
-	looks  bool // the outbox may ask REST, and reads its ledger
-	rest   rest
-	change func(*outbox.Options)
-	stops  []func()
-	err    error // what the outbox's Run returned
+	dir   string
+	looks bool // the outbox may ask REST, and reads its ledger
+	rest  rest
+
+	connector *account.Connector
+	change    func(*outbox.Options)
+	stops     []func()
+	err       error // what the outbox's Run returned
 
 	log text
 
@@ -127,19 +129,19 @@ func (r *rig) open(change ...func(*bus.Options)) {
 		}
 	})
 	r.bus, r.claims = b, map[string]string{}
-	connector := account.New(account.Options{
+	r.connector = account.New(account.Options{
 		Account: "7", WSURL: "ws" + strings.TrimPrefix(r.http.URL, "http"), APIURL: r.http.URL, MessageType: event.MessageOutgoing,
 		Token: func() (secret.Text, error) { return token, nil }, HTTPClient: r.http.Client(),
 	})
 	r.link = link.New(link.Options{
-		Dialer: connector, Frame: r.frame, Initial: time.Millisecond, Max: 10 * time.Millisecond, Log: log,
+		Dialer: r.connector, Frame: r.frame, Initial: time.Millisecond, Max: 10 * time.Millisecond, Log: log,
 	})
 	o := outbox.Options{
 		Account: "7", Source: "//h/accounts/7", Bus: b, Link: r.link,
 		Self: outbox.Self{SenderType: "User", SenderID: 3}, Log: log,
 	}
 	if r.looks {
-		o.Backend, o.Ledger, o.Confirm, o.Settle, o.Drain = connector, r.ledger, 300*time.Millisecond, time.Second, time.Millisecond
+		o.Backend, o.Ledger, o.Confirm, o.Settle, o.Drain = r.connector, r.ledger, 300*time.Millisecond, time.Second, time.Millisecond
 	}
 	if r.change != nil {
 		r.change(&o)

@@ -141,6 +141,8 @@ func (t *typing) gone(sender string) {
 	for conversation, i := range t.on {
 		if i.sender == sender {
 			on = append(on, conversation)
+			i.sender = "" // it is nobody's any more, and stopped once
+			t.on[conversation] = i
 		}
 	}
 	t.mu.Unlock()
