@@ -32,12 +32,12 @@ func TestFaultUnclearSends(t *testing.T) {
 		{"killed, it was done: it is found", done, true, outbox.Fail, event.ActionConfirmed, "", 1},
 		{"killed, it was done: it is not sent again", done, true, outbox.Resend, event.ActionConfirmed, "", 1},
 		{"killed, it was not done: it fails", notDone, true, outbox.Fail, event.ActionFailed,
-			"unclear: the bridge ended while it was being sent; 1s later it was not among", 0},
+			"unclear: the bridge ended while it was being sent; after 700ms it was not among", 0},
 		{"killed, it was not done: it is sent again", notDone, true, outbox.Resend, event.ActionConfirmed, "", 1},
 		{"no echo, it was done: it is found", done, false, outbox.Fail, event.ActionConfirmed, "", 1},
 		{"no echo, it was done: it is not sent again", done, false, outbox.Resend, event.ActionConfirmed, "", 1},
 		{"no echo, it was not done: it fails", notDone, false, outbox.Fail, event.ActionFailed,
-			"unclear: sent, but the backend did not echo it within 300ms; 1s later it was not among", 0},
+			"unclear: sent, but the backend did not echo it within 200ms; after 700ms it was not among", 0},
 		{"no echo, it was not done: it is sent again", notDone, false, outbox.Resend, event.ActionConfirmed, "", 1},
 	}
 	for _, tt := range tests {
@@ -244,5 +244,24 @@ func TestFaultHalfOpenSocketIsClosedOnce(t *testing.T) {
 	r.clear()
 	if n := r.stats().Messages; n != 0 {
 		t.Errorf("%d came late", n)
+	}
+}
+
+func TestFaultRESTThatLagsBehind(t *testing.T) {
+	r := looking(t, simulator.Options{}, func(o *outbox.Options) { o.Unclear = outbox.Resend })
+	conversation := r.conversation()
+	r.open()
+	results := r.watch()
+	r.run()
+	r.rest.lag.Store(new(r.detail(conversation)))
+	r.fault(done)
+	r.act(send(conversation, "x", "hello"))
+	r.until("it was looked for", func() bool { return r.rest.asked.Load() >= 2 })
+	r.rest.lag.Store(nil)
+	if res := results.wants("x", event.ActionConfirmed, ""); res.Attempts != 1 {
+		t.Errorf("%d attempts", res.Attempts)
+	}
+	if got := r.contents(conversation); !slices.Equal(got, []string{"hello"}) {
+		t.Errorf("messages: %q", got)
 	}
 }

@@ -104,8 +104,7 @@ func (o *Outbox) ask(ctx context.Context, j *job) (verdict, error) {
 		return compareStatus(x, detail.Conversation), nil
 	}
 	id, found := o.echoes.find(x, detail.Messages, skew(detail.Date))
-	return verdict{done: found, event: id, reason: fmt.Sprintf(
-		"%s later it was not among the conversation's messages", time.Since(j.flight.began).Round(time.Second))}, nil
+	return verdict{done: found, event: id, reason: fmt.Sprintf("after %s it was not among the conversation's messages", o.o.Settle)}, nil
 }
 
 // skew is the backend's clock less ours; 0 where it did not tell.

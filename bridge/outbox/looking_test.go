@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -28,21 +29,27 @@ func looking(t *testing.T, o simulator.Options, change func(*outbox.Options)) *r
 	return r
 }
 
-// rest stands before the backend's REST API alone, to take it down while the
-// sockets go on.
+// rest stands before the backend's REST API alone, to take it down, or hold it
+// back, while the sockets go on.
 type rest struct {
 	down  atomic.Bool
-	asked atomic.Int64 // how often while it was down
+	lag   atomic.Pointer[string] // what it answers; nil: what there is
+	asked atomic.Int64           // how often it was one of these
 }
 
 func (g *rest) before(backend http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, "/api/") && g.down.Load() {
+		old := g.lag.Load()
+		switch {
+		case strings.HasPrefix(r.URL.Path, "/api/") && g.down.Load():
 			g.asked.Add(1)
 			w.WriteHeader(http.StatusServiceUnavailable)
-			return
+		case strings.HasPrefix(r.URL.Path, "/api/") && old != nil:
+			g.asked.Add(1)
+			_, _ = io.WriteString(w, *old)
+		default:
+			backend.ServeHTTP(w, r)
 		}
-		backend.ServeHTTP(w, r)
 	})
 }
 

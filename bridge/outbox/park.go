@@ -13,7 +13,7 @@ const (
 	holdEvery = 10 * time.Second
 	// soon is how close to its time an action is kept here; what is due later
 	// is put back into the queue, and comes again half of that before it is due.
-	soon = 10 * time.Second
+	soon = 4 * time.Second
 	// parkedFor is the longest that it is put back for.
 	parkedFor = 6 * time.Hour
 )

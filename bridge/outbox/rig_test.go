@@ -141,7 +141,7 @@ func (r *rig) open(change ...func(*bus.Options)) {
 		Self: outbox.Self{SenderType: "User", SenderID: 3}, Log: log,
 	}
 	if r.looks {
-		o.Backend, o.Ledger, o.Confirm, o.Settle, o.Drain = r.connector, r.ledger, 300*time.Millisecond, time.Second, time.Millisecond
+		o.Backend, o.Ledger, o.Confirm, o.Settle, o.Drain = r.connector, r.ledger, 200*time.Millisecond, 700*time.Millisecond, time.Millisecond
 	}
 	if r.change != nil {
 		r.change(&o)
@@ -370,8 +370,8 @@ func (w *results) wants(id string, end event.Type, reason string) result {
 	return res
 }
 
-// messages are the conversation's messages, as REST has them.
-func (r *rig) messages(conversation string) []event.Message {
+// detail is the conversation, as REST has it.
+func (r *rig) detail(conversation string) string {
 	r.t.Helper()
 	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, r.http.URL+"/api/v1/accounts/7/conversations/"+conversation+"/", nil)
 	if err != nil {
@@ -383,8 +383,18 @@ func (r *rig) messages(conversation string) []event.Message {
 		r.t.Fatal(err)
 	}
 	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return string(body)
+}
+
+// messages are the conversation's messages, as REST has them.
+func (r *rig) messages(conversation string) []event.Message {
+	r.t.Helper()
 	var detail struct{ Messages []event.Message }
-	if err := json.NewDecoder(res.Body).Decode(&detail); err != nil {
+	if err := json.Unmarshal([]byte(r.detail(conversation)), &detail); err != nil {
 		r.t.Fatal(err)
 	}
 	return detail.Messages

@@ -180,13 +180,12 @@ func TestWhatIsDueLaterDoesNotKeepOthersInTheQueue(t *testing.T) {
 		r.act(a)
 	}
 	soon := send(conversation, "soon", "soon")
-	soon.At = time.Now().Add(11 * time.Second) // it is put back, and comes again
+	soon.At = time.Now().Add(6 * time.Second) // it is put back, and comes again
 	r.act(soon)
 	r.act(send(conversation, "now", "now"))
 	r.run()
 	results.wants("now", event.ActionConfirmed, "")
 	r.counts(outbox.Status{Accepted: future + 2, Sent: 1, Confirmed: 1, Waiting: future + 1})
-	r.until("it is due", func() bool { return time.Until(soon.At) < patience-time.Second })
 	results.wants("soon", event.ActionConfirmed, "")
 	messages := r.messages(conversation)
 	if late := messages[1].CreatedAt.Sub(soon.At); late < -time.Microsecond || late > time.Second {
