@@ -17,7 +17,8 @@ type verdict struct {
 	event string
 	// again: it was not, for certain, and may be sent again.
 	again bool
-	// never: it cannot have been, and cannot be.
+	// never: it must not be sent again, since it cannot be done, or not be
+	// looked for.
 	never bool
 	// reason says what was seen of an action that does not seem to be done.
 	reason string
@@ -27,6 +28,10 @@ type verdict struct {
 // default after 0, 2, 5, 10, 20 and 30 s.
 var steps = [...]float64{0, 1. / 15, 1. / 6, 1. / 3, 2. / 3, 1}
 
+// askers is how many actions are looked for at once: after a cut there may be as
+// many as there are conversations.
+const askers = 4
+
 // look asks the backend for an action until it is found, or the time to settle
 // is over and the socket that it went out on is closed: before that it may
 // still arrive. While the backend does not answer it asks on. An echo that
@@ -34,15 +39,23 @@ var steps = [...]float64{0, 1. / 15, 1. / 6, 1. / 3, 2. / 3, 1}
 func (o *Outbox) look(ctx context.Context, j *job) (verdict, error) {
 	f, failing := j.flight, patient()
 	for {
-		closed, asked := o.closed(f.socket), time.Now()
-		settled := !asked.Before(f.began.Add(o.o.Settle))
+		select {
+		case o.asking <- struct{}{}:
+		case h := <-f.echo.echo:
+			f.heard = &h
+			return verdict{}, nil
+		case <-ctx.Done():
+			return verdict{}, context.Cause(ctx)
+		}
+		closed, settled := o.closed(f.socket), !time.Now().Before(f.began.Add(o.o.Settle))
 		v, err := o.ask(ctx, j)
+		<-o.asking
 		wait := o.nextStep(f.began)
 		switch {
 		case ctx.Err() != nil:
 			return v, context.Cause(ctx)
 		case errors.Is(err, connectors.ErrPermanent):
-			return verdict{reason: "it cannot be looked for: " + err.Error()}, nil
+			return verdict{never: true, reason: "it cannot be looked for: " + err.Error()}, nil
 		case err != nil:
 			wait = failing.NextBackOff()
 			if busy, ok := errors.AsType[*connectors.Busy](err); ok {

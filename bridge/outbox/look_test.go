@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"github.com/switchboard-dev/switchboard/bridge/outbox"
+	"github.com/switchboard-dev/switchboard/connectors/account"
 	"github.com/switchboard-dev/switchboard/connectors/simulator"
 	"github.com/switchboard-dev/switchboard/proto/event"
+	"github.com/switchboard-dev/switchboard/proto/secret"
 )
 
 func TestAStatusWhoseFateIsUnclear(t *testing.T) {
@@ -95,6 +97,21 @@ func TestAnActionIsTriedSoManyTimes(t *testing.T) {
 	}
 }
 
+func TestWhatMayHaveBeenDoneDoesNotExpire(t *testing.T) {
+	r := looking(t, simulator.Options{}, func(o *outbox.Options) { o.Unclear = outbox.Resend })
+	conversation := r.conversation()
+	r.open()
+	results := r.watch()
+	r.run()
+	r.fault(notDone)
+	a := send(conversation, "x", "hello")
+	a.Expires = time.Now().Add(600 * time.Millisecond)
+	r.act(a)
+	if res := results.wants("x", event.ActionConfirmed, ""); res.Attempts != 2 || time.Now().Before(a.Expires) {
+		t.Errorf("%d attempts", res.Attempts)
+	}
+}
+
 func TestAConversationThatTheBackendDoesNotHave(t *testing.T) {
 	r := looking(t, simulator.Options{}, func(o *outbox.Options) { o.Unclear = outbox.Resend })
 	r.open()
@@ -104,6 +121,23 @@ func TestAConversationThatTheBackendDoesNotHave(t *testing.T) {
 	results.wants("x", event.ActionFailed, "the backend has no such conversation")
 	if n := r.link.Status().Connections; n != 1 {
 		t.Errorf("%d connections: there was nothing that could arrive late", n)
+	}
+}
+
+func TestWhatCannotBeLookedForIsNotSentAgain(t *testing.T) {
+	r := looking(t, simulator.Options{}, func(o *outbox.Options) {
+		o.Unclear = outbox.Resend
+		o.Backend = account.New(account.Options{Account: "7", APIURL: "http://no host", Token: func() (secret.Text, error) { return token, nil }})
+	})
+	conversation := r.conversation()
+	r.open()
+	results := r.watch()
+	r.run()
+	r.fault(done)
+	r.act(send(conversation, "x", "hello"))
+	results.wants("x", event.ActionFailed, "it cannot be looked for: ")
+	if got := r.contents(conversation); !slices.Equal(got, []string{"hello"}) {
+		t.Errorf("messages: %q", got)
 	}
 }
 

@@ -103,6 +103,8 @@ type Outbox struct {
 	// began is when Run did. It is set before the lanes run.
 	began time.Time
 
+	// asking has a token of each who asks the backend's REST.
+	asking chan struct{}
 	// closing is held by who has a connection closed, and closedAt is when that
 	// was last done.
 	closing  chan struct{}
@@ -187,7 +189,7 @@ func New(o Options) *Outbox {
 	return &Outbox{
 		o: o, tracer: tracing.New(o.TracerProvider, "bridge/outbox"), echoes: newEchoes(o.Account, o.Self),
 		typing: newTyping(o.Link, o.Log), turns: newTurns(o.Rate),
-		closing: make(chan struct{}, 1), reading: make(chan struct{}, 1),
+		asking: make(chan struct{}, askers), closing: make(chan struct{}, 1), reading: make(chan struct{}, 1),
 		lanes: map[string][]*job{}, out: map[uint64]*bus.Queued{}, parked: map[uint64]struct{}{},
 	}
 }
