@@ -12,6 +12,7 @@ import (
 
 	"github.com/switchboard-dev/switchboard/bridge/bus"
 	"github.com/switchboard-dev/switchboard/bridge/outbox"
+	"github.com/switchboard-dev/switchboard/bridge/reconcile"
 	"github.com/switchboard-dev/switchboard/connectors"
 	"github.com/switchboard-dev/switchboard/proto/event"
 	"github.com/switchboard-dev/switchboard/proto/tracing"
@@ -38,6 +39,7 @@ func BenchmarkInbound(b *testing.B) {
 				outbox: outbox.New(outbox.Options{Account: "7", Bus: opened, Log: slog.New(slog.DiscardHandler)}),
 				log:    slog.New(slog.DiscardHandler),
 			}
+			in.reconcile = reconcile.New(reconcile.Options{Account: "7", Publish: in.publish})
 			data := fmt.Appendf(nil, `{"id":1,"content":"%0330d"}`, 0)
 			b.ReportAllocs()
 			b.ResetTimer()

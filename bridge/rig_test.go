@@ -44,66 +44,93 @@ type rig struct {
 	sim  *simulator.Server
 	bus  *bus.Bus
 	log  text
+	web  *httptest.Server
 	host string // of the backend
-	stop func() error
-	over chan struct{} // closed when Run has returned
+	dir  string
+	// change is what the test wants to be otherwise.
+	change []func(*bridge.Account)
+	stop   func() error
+	over   chan struct{} // closed when Run has returned
 }
 
 func start(t *testing.T, o simulator.Options, change ...func(*bridge.Account)) *rig {
 	t.Helper()
 	t.Parallel() // much of it is waiting
 	o.Accounts = []simulator.Account{{ID: "7", Token: token, AgentID: 3}, {ID: "8", Token: token}}
-	r := &rig{t: t, sim: simulator.New(o), over: make(chan struct{})}
-	web := httptest.NewServer(r.sim)
+	r := &rig{t: t, sim: simulator.New(o), dir: t.TempDir(), change: change}
+	r.web = httptest.NewServer(r.sim)
 	t.Cleanup(func() {
 		_ = r.sim.Close()
-		web.Close()
+		r.web.Close()
 	})
-	r.host = strings.TrimPrefix(web.URL, "http://")
-	log := slog.New(slog.NewTextHandler(io.MultiWriter(t.Output(), &r.log), nil))
+	r.host = strings.TrimPrefix(r.web.URL, "http://")
+	t.Cleanup(func() { r.down() })
+	r.up()
+	return r
+}
+
+// up starts the bridge where it ended, and returns when both accounts are
+// connected and compared.
+func (r *rig) up() {
+	t := r.t
+	t.Helper()
+	log := r.quiet()
 	var err error
 	r.bus, err = bus.Open(t.Context(), bus.Options{
-		DataDir: t.TempDir(), Prefix: "test", MaxAge: time.Hour, MaxBytes: 64 << 20, Listen: "127.0.0.1:0", Log: log,
+		DataDir: r.dir, Prefix: "test", MaxAge: time.Hour, MaxBytes: 64 << 20, Listen: "127.0.0.1:0", Log: log,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		if err := r.bus.Close(ctx); err != nil {
-			t.Error(err)
-		}
-	})
 	var accounts []bridge.Account
 	for _, name := range []string{"8", "7"} {
 		a := bridge.Account{
 			Name: name, Self: outbox.Self{SenderType: "User", SenderID: 3}, Initial: time.Millisecond, Max: 10 * time.Millisecond,
 			Connector: account.New(account.Options{
-				Account: name, WSURL: "ws://" + r.host, APIURL: web.URL, MessageType: event.MessageOutgoing,
-				Token: func() (secret.Text, error) { return token, nil }, HTTPClient: web.Client(),
+				Account: name, WSURL: "ws://" + r.host, APIURL: r.web.URL, MessageType: event.MessageOutgoing,
+				Token: func() (secret.Text, error) { return token, nil }, HTTPClient: r.web.Client(),
 			}),
 		}
-		for _, c := range change {
+		for _, c := range r.change {
 			c(&a)
 		}
 		accounts = append(accounts, a)
 	}
 	r.Bridge = bridge.New(bridge.Options{Bus: r.bus, Accounts: accounts, Log: log})
 	ctx, cancel := context.WithCancel(context.Background())
+	over := make(chan struct{})
 	var result error
 	go func() {
-		defer close(r.over)
+		defer close(over)
 		result = r.Run(ctx)
 	}()
-	r.stop = func() error { cancel(); <-r.over; return result }
-	t.Cleanup(func() { _ = r.stop() })
+	r.over = over
+	r.stop = func() error { cancel(); <-over; return result }
 	for i, name := range []string{"7", "8"} {
 		r.until("the past is known from what is new", func() bool { return !r.Status()[i].Reconcile.Compared.IsZero() })
 		r.await(name, "a socket", func(s simulator.Stats) bool { return s.Sockets.Open == 1 })
 		r.until("a link", func() bool { return r.Link(name).Status().State == link.Connected })
 	}
-	return r
+}
+
+// quiet is a log that is shown where the test fails.
+func (r *rig) quiet() *slog.Logger {
+	return slog.New(slog.NewTextHandler(io.MultiWriter(r.t.Output(), &r.log), nil))
+}
+
+// down ends the bridge in good order.
+func (r *rig) down() {
+	r.t.Helper()
+	if r.bus == nil {
+		return
+	}
+	_ = r.stop()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := r.bus.Close(ctx); err != nil {
+		r.t.Error(err)
+	}
+	r.bus = nil
 }
 
 // text is what was logged.

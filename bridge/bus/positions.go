@@ -13,8 +13,12 @@ import (
 // positionsEvery is how often the places of the feeds are kept.
 const positionsEvery = 5 * time.Second
 
-// KeepPositions writes, until ctx ends, up to which event each feed is done: a
-// consumer that is gone after an unclean end is made anew from there.
+// lastPositions bounds the last time.
+const lastPositions = time.Second
+
+// KeepPositions writes, until ctx ends and once more then, up to which event
+// each feed is done: a consumer that is gone after an unclean end is made anew
+// from there.
 func (b *Bus) KeepPositions(ctx context.Context) error {
 	tick := time.NewTicker(positionsEvery)
 	defer tick.Stop()
@@ -23,6 +27,11 @@ func (b *Bus) KeepPositions(ctx context.Context) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastPositions)
+			defer cancel()
+			if err := b.keepPositions(last, known); err != nil {
+				b.log.Debug("the places of the feeds are not kept", "error", err)
+			}
 			return context.Cause(ctx)
 		}
 		if err := b.keepPositions(ctx, known); err != nil && ctx.Err() == nil {

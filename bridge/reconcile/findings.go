@@ -38,8 +38,8 @@ func (r *Reconciler) findings(c *conversation, d connectors.Detail) []finding {
 		c.fields, c.unread = fields, unread
 	}
 	list = append(list, r.messages(c, d.Messages)...)
-	// The messages that are found count in the unread ones as if they were told.
-	expected := c.unread
+	// A customer's message counts as unread when it is told.
+	expected := c.unread + r.heldUnread(d)
 	for _, f := range list {
 		if f.frame.Type == event.MessageNew && f.frame.SenderType == event.SenderContact {
 			expected++
@@ -49,23 +49,35 @@ func (r *Reconciler) findings(c *conversation, d connectors.Detail) []finding {
 	case heldBody, !c.born, fields == "":
 	case fields != c.fields:
 		list = append(list, finding{"fields/" + fields, d.Conversation})
-	case unread != expected && !r.heldMessages(d.Messages):
+	case unread != expected:
 		list = append(list, finding{fmt.Sprint("unread/", unread), d.Conversation})
 	}
 	return list
 }
 
-// heldMessages reports whether something is held about any of them.
-func (r *Reconciler) heldMessages(list []connectors.Frame) bool {
-	if r.held == nil {
-		return false
+// agreed takes in that all findings of a snapshot were told: what is known of
+// the conversation is what it says, less what is held. The caller holds the
+// lock.
+func (r *Reconciler) agreed(c *conversation, d connectors.Detail) {
+	if r.held.has("conversation", d.Conversation.Object) {
+		return
 	}
-	for _, f := range list {
-		if r.held.has("new", f.Object) {
-			return true
+	if fields, unread := digest(d.Conversation.Data); fields != "" {
+		c.fields, c.unread = fields, unread-r.heldUnread(d)
+	}
+}
+
+// heldUnread is how many of a snapshot's messages of the customer are held.
+func (r *Reconciler) heldUnread(d connectors.Detail) (n int) {
+	if r.held == nil {
+		return 0
+	}
+	for _, f := range d.Messages {
+		if f.SenderType == event.SenderContact && r.held.has("new", f.Object) {
+			n++
 		}
 	}
-	return false
+	return n
 }
 
 // messages are those that were not told, or not as they are now, oldest first.
@@ -99,8 +111,8 @@ func (r *Reconciler) messages(c *conversation, all []connectors.Frame) []finding
 			}
 		default:
 			since := c.through
-			if r.memory.floor.After(since) {
-				since = r.memory.floor
+			if r.memory.edits.After(since) {
+				since = r.memory.edits
 			}
 			changed = f.Updated.After(since) && f.Updated.After(f.Time) && f.Time.After(r.memory.newest.Add(-r.o.Depth))
 		}

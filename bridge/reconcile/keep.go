@@ -34,6 +34,7 @@ type State interface {
 // accountRecord is what is kept of an account.
 type accountRecord struct {
 	Floor  time.Time `json:"floor"`
+	Edits  time.Time `json:"edits"`
 	Newest time.Time `json:"newest"`
 	Cursor cursor    `json:"cursor"`
 	Swept  bool      `json:"swept"`
@@ -93,7 +94,7 @@ func (r *Reconciler) load(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m := r.memory
-	m.floor, m.newest, r.cursor, r.swept, r.begun = a.Floor, a.Newest, a.Cursor, a.Swept, true
+	m.floor, m.edits, m.newest, r.cursor, r.swept, r.begun = a.Floor, a.Edits, a.Newest, a.Cursor, a.Swept, true
 	r.from, r.flight.last = a.From, a.Place
 	horizon, seen := m.newest.Add(-overlap), a.Place.At.Add(-slack)
 	if !intact {
@@ -175,12 +176,17 @@ const (
 	lastSave = 3 * time.Second
 )
 
-// keep writes the memory, now and then and at the end.
+// keep writes the memory: when the floor is known, since what a bridge without a
+// memory takes for the past is not told, now and then, and at the end.
 func (r *Reconciler) keep(ctx context.Context) error {
 	tick := time.NewTicker(saveEvery)
 	defer tick.Stop()
 	for {
 		select {
+		case <-r.floor:
+			if err := r.save(ctx, lastSave); err != nil && ctx.Err() == nil {
+				r.o.Log.Warn("what is the past is not written yet", "error", err)
+			}
 		case <-tick.C:
 			if err := r.save(ctx, landing); err != nil && ctx.Err() == nil {
 				r.o.Log.Debug("what was published is written later", "error", err)
@@ -240,7 +246,7 @@ func (r *Reconciler) records(ctx context.Context, patience time.Duration) (uint6
 		}
 	}
 	record, err := json.Marshal(accountRecord{
-		Floor: m.floor, Newest: m.newest, Cursor: r.cursor, Swept: r.swept, Place: last, From: r.from,
+		Floor: m.floor, Edits: m.edits, Newest: m.newest, Cursor: r.cursor, Swept: r.swept, Place: last, From: r.from,
 	})
 	if err != nil {
 		return 0, nil, nil, fmt.Errorf("write account %s: %w", r.o.Account, err)

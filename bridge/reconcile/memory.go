@@ -16,6 +16,8 @@ type memory struct {
 	account string
 	// floor bounds the past: what is older is never told as new.
 	floor time.Time
+	// edits is the floor of edits, which move no activity.
+	edits time.Time
 	// newest is the latest time that the backend has said: no later than its
 	// clock.
 	newest        time.Time

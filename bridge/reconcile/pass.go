@@ -198,10 +198,15 @@ func (r *Reconciler) begin(page connectors.Page) time.Time {
 		}
 	}
 	r.begun = true
+	signal(r.floor)
 	if newest.IsZero() {
 		return newest // there is no past
 	}
 	r.memory.floor = newest.Add(-r.o.Backfill)
+	r.memory.edits = r.memory.floor
+	if page.Date.After(newest) {
+		r.memory.edits = page.Date.Add(time.Second - r.o.Backfill) // it is rounded down
+	}
 	r.o.Log.Info("first comparison with the backend: what is older is not published", "than", r.memory.floor)
 	return r.memory.floor
 }
@@ -263,6 +268,7 @@ func (r *Reconciler) compare(ctx context.Context, id string, m mode, confirmed m
 		}
 	}
 	if len(pending) == 0 {
+		r.agreed(c, detail)
 		_, activity := times(detail.Conversation.Data)
 		// What is as old as that has come by now, if it ever will.
 		c.settled = c.activity.Equal(activity) && asked.Sub(c.seen) > overlap

@@ -105,6 +105,7 @@ type Reconciler struct {
 	pace  *rate.Limiter
 	cause chan struct{} // has one when there is a suspicion
 	found chan struct{} // has one when there is a connection
+	floor chan struct{} // has one when the floor was set
 
 	mu     sync.Mutex
 	memory *memory
@@ -155,7 +156,7 @@ func New(o Options) *Reconciler {
 		o.Rate = 10
 	}
 	return &Reconciler{
-		o: o, pace: rate.NewLimiter(rate.Limit(o.Rate), max(1, int(o.Rate))), cause: make(chan struct{}, 1), found: make(chan struct{}, 1),
+		o: o, pace: rate.NewLimiter(rate.Limit(o.Rate), max(1, int(o.Rate))), cause: make(chan struct{}, 1), found: make(chan struct{}, 1), floor: make(chan struct{}, 1),
 		memory: newMemory(o.Account), loaded: make(chan struct{}), suspects: map[string]struct{}{},
 	}
 }

@@ -30,7 +30,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const token = secret.Text("s3cr3t/t+ken &ü")
 
 func TestConnector(t *testing.T) {
-	connectortest.Run(t, func(t *testing.T) connectortest.Backend { return serve(t, simulator.Options{}) })
+	for name, o := range map[string]simulator.Options{"pages": {PageSize: 3}, "a bare list": {BareList: true}} {
+		t.Run(name, func(t *testing.T) {
+			connectortest.Run(t, func(t *testing.T) connectortest.Backend { return serve(t, o) })
+		})
+	}
 }
 
 // backend is the simulator as a backend of the conformance suite.
@@ -55,7 +59,7 @@ func serve(t *testing.T, o simulator.Options) *backend {
 
 func connector(b *httptest.Server, token secret.Text) *account.Connector {
 	return account.New(account.Options{
-		Account: "7", WSURL: "ws" + strings.TrimPrefix(b.URL, "http"), MessageType: event.MessageOutgoing,
+		Account: "7", WSURL: "ws" + strings.TrimPrefix(b.URL, "http"), APIURL: b.URL, MessageType: event.MessageOutgoing,
 		Token: func() (secret.Text, error) { return token, nil }, HTTPClient: b.Client(),
 	})
 }
@@ -86,10 +90,11 @@ func (b *backend) Conversation(t *testing.T) string {
 func (b *backend) Event(conversation string, n int) ([]byte, connectors.Frame) {
 	id := strconv.FormatInt(9007199254740993+int64(n), 10) // more than a float holds
 	data := `{"id": ` + id + `,"conversation_id":` + conversation + `, "x":{"deep":[1e400, null,"\u00fc ü \"}{\" 日本"]},` +
-		` "updated_at": "2026-01-02T03:04:05.000006Z" ,"client_ref":"r-` + id + `"}`
+		` "updated_at": "2026-01-02T03:04:05.000006Z" ,"sender_type":"User","client_ref":"r-` + id + `"}`
 	return []byte(` { "more": [1], "data":` + data + `,"type" : "message.updated" }`), connectors.Frame{
 		Type: event.MessageUpdated, Conversation: conversation, Object: id, ClientRef: "r-" + id, Data: []byte(data),
-		Time: time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC),
+		Time: time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC), Updated: time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC),
+		SenderType: "User",
 	}
 }
 
@@ -161,6 +166,30 @@ func (b *backend) AwaitDone(t *testing.T, a event.Action, ref string) {
 		}
 	}
 }
+
+func (b *backend) Write(t *testing.T, conversation string, count int) {
+	t.Helper()
+	id, err := strconv.ParseInt(conversation, 10, 64)
+	for n := 0; n < count && err == nil; n++ {
+		_, err = b.CustomerWrites("7", id, "Grüße, <b> & 日本")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (b *backend) Forget(t *testing.T, conversation string) {
+	t.Helper()
+	id, err := strconv.ParseInt(conversation, 10, 64)
+	if err == nil {
+		err = b.Delete("7", id)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (b *backend) Busy(t *testing.T) { t.Helper(); b.fault(t, simulator.Fault{Name: simulator.Busy}) }
 
 func (b *backend) Drop(t *testing.T) { t.Helper(); b.fault(t, simulator.Fault{Name: simulator.Drop}) }
 

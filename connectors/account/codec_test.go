@@ -45,7 +45,9 @@ func TestParseRoutes(t *testing.T) {
 		{"a message by its conversation", `{"type":"message.new","data":{"id":9007199254740993,"conversation_id":42,"created_at":"` + string(stamp) + `","client_ref":"r1"}}`,
 			connectors.Frame{Type: event.MessageNew, Conversation: "42", Object: "9007199254740993", Time: when, ClientRef: "r1"}},
 		{"an edit by the time of its update", `{"type":"message.updated","data":{"id":5,"conversation_id":42,"created_at":"2020-01-01T00:00:00Z","updated_at":"` + string(stamp) + `"}}`,
-			connectors.Frame{Type: event.MessageUpdated, Conversation: "42", Object: "5", Time: when}},
+			connectors.Frame{Type: event.MessageUpdated, Conversation: "42", Object: "5", Time: when, Updated: when}},
+		{"a message's sender and last change", `{"type":"message.new","data":{"id":5,"conversation_id":42,"sender_type":"User","created_at":"2020-01-01T00:00:00Z","updated_at":"` + string(stamp) + `"}}`,
+			connectors.Frame{Type: event.MessageNew, Conversation: "42", Object: "5", Time: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC), Updated: when, SenderType: "User"}},
 		{"a conversation by its own id", `{"type":"conversation.updated","data":{"id":42,"last_message":{"id":7,"conversation_id":1}}}`,
 			connectors.Frame{Type: event.ConversationUpdated, Conversation: "42", Object: "42"}},
 		{"typing", `{"type":"typing.start","data":{"conversation_id":42,"user_id":1}}`,
@@ -71,7 +73,7 @@ func TestParseRoutes(t *testing.T) {
 			got.Raw, got.Data = nil, nil
 			if got.Kind != tt.want.Kind || got.Type != tt.want.Type || got.Conversation != tt.want.Conversation ||
 				got.Object != tt.want.Object || got.ClientRef != tt.want.ClientRef || got.Text != tt.want.Text ||
-				!got.Time.Equal(tt.want.Time) {
+				!got.Time.Equal(tt.want.Time) || !got.Updated.Equal(tt.want.Updated) || got.SenderType != tt.want.SenderType {
 				t.Errorf("got  %+v\nwant %+v", got, tt.want)
 			}
 		})

@@ -17,6 +17,7 @@ import (
 
 	"github.com/switchboard-dev/switchboard/connectors"
 	"github.com/switchboard-dev/switchboard/proto/event"
+	"github.com/switchboard-dev/switchboard/proto/secret"
 )
 
 const (
@@ -107,6 +108,9 @@ func (c *Connector) Conversation(ctx context.Context, id string) (connectors.Det
 
 // frames reads each value of an array as the data of a frame.
 func frames(t event.Type, array []byte) ([]connectors.Frame, error) {
+	if !bytes.HasPrefix(bytes.TrimSpace(array), []byte("[")) {
+		return nil, errors.New("read the answer: no array where one should be")
+	}
 	var items []json.RawMessage
 	if err := json.Unmarshal(array, &items); err != nil {
 		return nil, fmt.Errorf("read the answer: %w", err)
@@ -172,12 +176,18 @@ func (c *Connector) get(ctx context.Context, path string, query url.Values) (bod
 	if date, err = http.ParseTime(res.Header.Get("Date")); err != nil {
 		date = time.Time{}
 	}
-	return body, date, answered(res, body, where)
+	return body, date, answered(res, said(body, token), where)
+}
+
+// said is the beginning of an answer, for an error. A backend in debug mode may
+// show the request with its token.
+func said(body []byte, token secret.Text) string {
+	text := secret.Scrub(string(body[:min(len(body), shown+len(token))]), token)
+	return strings.ToValidUTF8(text[:min(len(text), shown)], "")
 }
 
 // answered is what the status of an answer means.
-func answered(res *http.Response, body []byte, where string) error {
-	said := strings.ToValidUTF8(string(body[:min(len(body), shown)]), "")
+func answered(res *http.Response, said, where string) error {
 	switch code := res.StatusCode; {
 	case code == http.StatusOK:
 		return nil

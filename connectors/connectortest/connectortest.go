@@ -50,6 +50,13 @@ type Backend interface {
 	// AwaitDone returns when the backend has done the action, once.
 	AwaitDone(t *testing.T, a event.Action, ref string)
 
+	// Write adds count messages to a conversation.
+	Write(t *testing.T, conversation string, count int)
+	// Forget deletes a conversation.
+	Forget(t *testing.T, conversation string)
+	// Busy makes the backend ask for a second of rest when it is read.
+	Busy(t *testing.T)
+
 	// Drop ends the open sessions without a word.
 	Drop(t *testing.T)
 	// HalfOpen makes the backend vanish from the open sessions, so that these
@@ -70,33 +77,39 @@ const (
 // Run runs the suite. start makes a backend for one test and ends it with the
 // test's cleanup.
 func Run(t *testing.T, start func(*testing.T) Backend) {
-	for _, test := range []struct {
-		name string
-		run  func(*testing.T, Backend)
-	}{
-		{"the source is stable and without the token", source},
-		{"a wrong token is refused", refusesAWrongToken},
-		{"a token that is refused late is refused", refusesLate},
-		{"a dial ends with its context", dialEnds},
-		{"frames come in order and byte for byte", framesInOrder},
-		{"an unreadable frame ends nothing", unreadable},
-		{"a frame that is too large is told, then the session is over", tooLarge},
-		{"every action is done", actions},
-		{"an impossible action is permanent and ends nothing", impossible},
-		{"a ping is answered", pings},
-		{"a ping fails on a half-open connection while a write does not", halfOpen},
-		{"close can be called again, and by several", closes},
-		{"close leaves no goroutine", closesCleanly},
-		{"the end of the context ends the session", contextEnds},
-		{"the peer's end is no refusal", peerEnds},
-		{"sessions are independent", independent},
-	} {
+	for _, test := range slices.Concat(sessionTests, readerTests) {
 		t.Run(test.name, func(t *testing.T) {
 			before := goleak.IgnoreCurrent()
 			t.Cleanup(func() { goleak.VerifyNone(t, before) }) // after the backend's end
 			test.run(t, start(t))
 		})
 	}
+}
+
+// check is one test of the suite.
+type check struct {
+	name string
+	run  func(*testing.T, Backend)
+}
+
+// sessionTests are those of a connector as a Dialer, and of its sessions.
+var sessionTests = []check{
+	{"the source is stable and without the token", source},
+	{"a wrong token is refused", refusesAWrongToken},
+	{"a token that is refused late is refused", refusesLate},
+	{"a dial ends with its context", dialEnds},
+	{"frames come in order and byte for byte", framesInOrder},
+	{"an unreadable frame ends nothing", unreadable},
+	{"a frame that is too large is told, then the session is over", tooLarge},
+	{"every action is done", actions},
+	{"an impossible action is permanent and ends nothing", impossible},
+	{"a ping is answered", pings},
+	{"a ping fails on a half-open connection while a write does not", halfOpen},
+	{"close can be called again, and by several", closes},
+	{"close leaves no goroutine", closesCleanly},
+	{"the end of the context ends the session", contextEnds},
+	{"the peer's end is no refusal", peerEnds},
+	{"sessions are independent", independent},
 }
 
 func source(t *testing.T, b Backend) {
@@ -388,7 +401,7 @@ func hears(t *testing.T, s connectors.Session, b Backend, conversation string, n
 	raw, want := b.Event(conversation, n)
 	f := next(t, s)
 	if f.Kind != connectors.Event || f.Type != want.Type || f.Conversation != want.Conversation || f.Object != want.Object ||
-		!f.Time.Equal(want.Time) || f.ClientRef != want.ClientRef || f.Fault != nil {
+		!f.Time.Equal(want.Time) || !f.Updated.Equal(want.Updated) || f.SenderType != want.SenderType || f.ClientRef != want.ClientRef || f.Fault != nil {
 		t.Fatalf("event %d is  %s\nwant %s", n, show(f), show(want))
 	}
 	if !bytes.Equal(f.Data, want.Data) {
@@ -459,6 +472,6 @@ func showsNot(t *testing.T, text string, tokens ...secret.Text) {
 func show(f connectors.Frame) string {
 	const most = 200
 	f.Raw, f.Data = f.Raw[:min(len(f.Raw), most)], f.Data[:min(len(f.Data), most)]
-	return fmt.Sprintf("{kind %d, type %q, conversation %q, object %q, time %s, ref %q, text %q, fault %v, raw %q, data %q}",
-		f.Kind, f.Type, f.Conversation, f.Object, f.Time, f.ClientRef, f.Text, f.Fault, f.Raw, f.Data)
+	return fmt.Sprintf("{kind %d, type %q, conversation %q, object %q, time %s, updated %s, sender %q, ref %q, text %q, fault %v, raw %q, data %q}",
+		f.Kind, f.Type, f.Conversation, f.Object, f.Time, f.Updated, f.SenderType, f.ClientRef, f.Text, f.Fault, f.Raw, f.Data)
 }

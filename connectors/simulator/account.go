@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"sync"
 
@@ -25,6 +26,8 @@ type account struct {
 	// turn is held from a change until all sockets have been told of it: it
 	// keeps events in order. It is taken before mu.
 	turn sync.Mutex
+	// chance decides what lossy drops. Who holds turn uses it.
+	chance *rand.Rand
 
 	// mu guards what follows. It is never held while anyone waits.
 	mu      sync.Mutex
@@ -33,6 +36,7 @@ type account struct {
 	serial  int       // of the last socket
 	faults  []*standing
 	counts  Stats
+	done    []Done
 	changed chan struct{} // nil while nobody waits
 	closed  bool
 }
@@ -47,6 +51,7 @@ func newAccount(from Account, opts Options) *account {
 		log:    opts.Logger.With("account", from.ID),
 		token:  from.Token.Reveal(),
 		script: newScript(opts.Seed, from.ID, opts.Conversations),
+		chance: rand.New(rand.NewPCG(opts.Seed, 0)),
 		world:  world{agent: from.AgentID},
 		counts: Stats{Events: map[string]EventCount{}, Actions: map[string]int{}, Refs: map[string]int{}},
 	}
@@ -109,7 +114,7 @@ func (a *account) inject(raw []byte) {
 func (a *account) tell(sockets []*socket, raw []byte) {
 	withheld := 0
 	for _, s := range sockets {
-		if !s.hear(raw) {
+		if !s.hear(raw, a.chance) {
 			withheld++
 		}
 	}
@@ -150,6 +155,7 @@ func (a *account) join(s *socket) bool {
 	}
 	a.serial++
 	s.serial = a.serial
+	s.crowd.chance = rand.New(rand.NewPCG(a.opts.Seed, uint64(a.serial)))
 	a.sockets = append(slices.Clip(slices.Clone(a.sockets)), s)
 	a.refresh()
 	a.counts.Sockets.Opened++

@@ -70,6 +70,9 @@ func (a *account) perform(raw []byte, mute bool) []byte {
 		if r.Data.ClientRef != "" {
 			a.counts.Refs[r.Data.ClientRef]++
 		}
+		if !n.kind.Live() {
+			a.done = append(a.done, r.done(conversation))
+		}
 		return n, nil
 	})
 	if err != nil {

@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/switchboard-dev/switchboard/proto/event"
 )
@@ -17,9 +18,10 @@ func (a *account) burst(count int) error {
 	defer a.turn.Unlock()
 	conversation := a.latest()
 	if conversation == 0 {
-		conversation = 1
 		if err := a.announce(func(w *world) (notice, error) {
-			return notice{event.ConversationNew, w.open(w.now(), names[0]).conversation}, nil
+			t := w.open(w.now(), names[0])
+			conversation = t.ID
+			return notice{event.ConversationNew, t.conversation}, nil
 		}); err != nil {
 			return err
 		}
@@ -53,5 +55,10 @@ func (a *account) burst(count int) error {
 func (a *account) latest() int64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return int64(len(a.world.conversations))
+	for _, t := range slices.Backward(a.world.conversations) {
+		if !t.deleted {
+			return t.ID
+		}
+	}
+	return 0
 }

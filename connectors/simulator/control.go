@@ -47,6 +47,8 @@ type faultJSON struct {
 	Count    int       `json:"count,omitzero"`
 	Code     int       `json:"code,omitzero"`
 	Kind     string    `json:"kind,omitempty"`
+	Percent  int       `json:"percent,omitzero"`
+	Offset   timespan  `json:"offset,omitzero"`
 }
 
 // timespan is a duration as text with a unit, such as "2s".
@@ -61,11 +63,15 @@ func (t *timespan) UnmarshalText(text []byte) error {
 }
 
 func shown(f Fault) faultJSON {
-	return faultJSON{f.Account, f.Name, timespan(f.Duration), timespan(f.Delay), f.Count, f.Code, f.Kind}
+	return faultJSON{
+		f.Account, f.Name, timespan(f.Duration), timespan(f.Delay), f.Count, f.Code, f.Kind, f.Percent, timespan(f.Offset),
+	}
 }
 
 func (f faultJSON) fault() Fault {
-	return Fault{f.Account, f.Fault, time.Duration(f.Duration), time.Duration(f.Delay), f.Count, f.Code, f.Kind}
+	return Fault{
+		f.Account, f.Fault, time.Duration(f.Duration), time.Duration(f.Delay), f.Count, f.Code, f.Kind, f.Percent, time.Duration(f.Offset),
+	}
 }
 
 // postFault sets a fault and shows it with its defaults.

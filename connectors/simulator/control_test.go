@@ -26,7 +26,7 @@ func TestControlRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		says                string
 	}{
 		{"an unknown fault", "POST /control/faults", `{"account":"7","fault":"explode"}`, 400,
-			"drop, half-open, restart, refuse, malformed, burst, deaf, slow, duplicate, no-pong"},
+			"drop, half-open, restart, refuse, malformed, burst, deaf, slow, duplicate, no-pong, reorder, lossy, rest-down, busy, skew"},
 		{"no fault", "POST /control/faults", `{"account":"7"}`, 400, "not one of drop"},
 		{"an unknown account", "POST /control/faults", `{"account":"8","fault":"drop"}`, 404, `account "8": not found`},
 		{"no account", "POST /control/faults", `{"fault":"drop"}`, 404, `account "": not found`},
@@ -44,6 +44,8 @@ func TestControlRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		{"too large a burst", "POST /control/faults", `{"account":"7","fault":"burst","count":1000001}`, 400, "1 to 1000000"},
 		{"a code that cannot be sent", "POST /control/faults", `{"account":"7","fault":"refuse","code":1006}`, 400, "1006"},
 		{"a code out of range", "POST /control/faults", `{"account":"7","fault":"refuse","code":401}`, 400, "401"},
+		{"a loss of more than all", "POST /control/faults", `{"account":"7","fault":"lossy","percent":101}`, 400, "1 to 100"},
+		{"an offset without a unit", "POST /control/faults", `{"account":"7","fault":"skew","offset":"-60"}`, 400, "unit"},
 		{"an unknown kind", "POST /control/faults", `{"account":"7","fault":"malformed","kind":"xml"}`, 400,
 			"array, invalid-utf8, no-type, not-json, too-big"},
 		{"clearing an unknown fault", "DELETE /control/faults?fault=explode", "", 400, "not one of drop"},
@@ -106,7 +108,7 @@ func TestControlSetsListsAndClearsFaults(t *testing.T) {
 	if !reflect.DeepEqual(listed.InForce, inForce) {
 		t.Errorf("in force: %v, want %v", listed.InForce, inForce)
 	}
-	if len(listed.Known) != 10 {
+	if len(listed.Known) != 15 {
 		t.Errorf("%d faults are known", len(listed.Known))
 	}
 	for _, k := range listed.Known {

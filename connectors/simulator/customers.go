@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -30,7 +31,10 @@ func (a *account) drive(ctx context.Context, v *valve) error {
 			}
 			err := a.change(func(w *world) (notice, error) { return act.do(w, w.now()) })
 			v.leave()
-			if err != nil {
+			switch {
+			case errors.Is(err, ErrNotFound): // somebody deleted the conversation
+				a.script.forget(act.chat)
+			case err != nil:
 				return fmt.Errorf("drive customers of account %q: %w", a.id, err)
 			}
 		}

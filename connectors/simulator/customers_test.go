@@ -46,8 +46,8 @@ func TestTheSeedDecidesWhatCustomersDo(t *testing.T) {
 		t.Error("two seeds gave one history")
 	}
 	for _, want := range []string{
-		`"conversation.new"`, `"message.new"`, `"message.updated"`, `"typing.start"`, `"typing.stop"`,
-		"price", "hours", "refund", "hanks",
+		`"conversation.new"`, `"conversation.updated"`, `"message.new"`, `"message.updated"`, `"typing.start"`, `"typing.stop"`,
+		"price", "hours", "refund", "hanks", `"seen"`, `"status": 1`,
 	} {
 		if !strings.Contains(first, want) {
 			t.Errorf("%s does not occur in %d events", want, events)

@@ -69,6 +69,32 @@ func (s *Server) SetStatus(account string, conversation int64, status event.Stat
 	})
 }
 
+// Label puts these labels on a conversation, in place of what it had, as an
+// agent elsewhere would: conversation.updated.
+func (s *Server) Label(account string, conversation int64, labels ...string) error {
+	return s.change(account, func(w *world) (notice, error) {
+		t, err := w.label(conversation, append([]string{}, labels...)...)
+		if err != nil {
+			return notice{}, err
+		}
+		return notice{event.ConversationUpdated, t.conversation}, nil
+	})
+}
+
+// Delete takes a conversation away: REST does not list it any more and answers
+// 404, and nothing can be done to it. The protocol has no event for that, so
+// nobody is told.
+func (s *Server) Delete(account string, conversation int64) error {
+	a, err := s.account(account)
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	defer a.touch()
+	return a.world.delete(conversation)
+}
+
 // Broadcast sends any text frame to every open socket of the account, in its
 // turn among the events. It changes nothing else and is counted as Injected.
 // raw must not be written to afterwards.

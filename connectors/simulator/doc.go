@@ -21,7 +21,9 @@
 //
 // A message changes its conversation's last_message, last_activity_at and (a
 // customer's) unread_count, and is told as message.new alone.
-// conversation.updated comes of a changed status or of mark_as_read.
+// conversation.updated comes of a changed status or labels, or of mark_as_read;
+// it moves no last_activity_at. A conversation that [Server.Delete] takes away
+// is told to nobody.
 //
 // REST and sockets write the same JSON in different bytes, as Django does: the
 // sockets have a space after commas and colons, and escape what is not ASCII.
@@ -50,9 +52,18 @@
 //	slow       waits "delay" (default 100ms) before each frame
 //	duplicate  sends each event twice
 //	no-pong    answers neither pings of the protocol nor of WebSocket
+//	reorder    lets up to "count" (default 5) frames overtake one, those of its
+//	           own conversation too; an update overtakes nothing, so that the
+//	           last that is heard of a message or a conversation is the last
+//	lossy      keeps "percent" (default 20) of the events from each socket
+//	rest-down  answers REST with 503
+//	busy       answers REST with 429 and "Retry-After: 1"
+//	skew       moves the backend's clock by "offset" (default 1h; "-1h" moves it
+//	           back): all times in data, and the Date header of REST
 //
 // half-open and deaf are about the sockets that are open when they are set:
-// later ones are healthy. slow, duplicate and no-pong are about all.
+// later ones are healthy. slow, duplicate, no-pong, reorder and lossy are about
+// all; rest-down and busy leave the sockets alone.
 //
 // # Control
 //

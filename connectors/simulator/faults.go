@@ -25,6 +25,11 @@ const (
 	Slow      FaultName = "slow"
 	Duplicate FaultName = "duplicate"
 	NoPong    FaultName = "no-pong"
+	Reorder   FaultName = "reorder"
+	Lossy     FaultName = "lossy"
+	RestDown  FaultName = "rest-down"
+	Busy      FaultName = "busy"
+	Skew      FaultName = "skew"
 )
 
 // Fault is one fault on one account, with its parameters. A parameter that is
@@ -39,12 +44,18 @@ type Fault struct {
 	Duration time.Duration
 	// Delay is what slow waits before each frame. Zero: 100ms.
 	Delay time.Duration
-	// Count is how many messages burst writes, at most 1,000,000. Zero: 1000.
+	// Count is how many messages burst writes, at most 1,000,000 (zero: 1000),
+	// and how many frames overtake one that reorder delays (zero: 5).
 	Count int
 	// Code is what refuse closes accepted sockets with. Zero: it answers 403.
 	Code int
 	// Kind is the kind of frame that malformed sends. Empty: not-json.
 	Kind string
+	// Percent is how many of a hundred frames lossy drops, 1 to 100. Zero: 20.
+	Percent int
+	// Offset is what skew adds to the backend's clock; it may be negative.
+	// Zero: an hour.
+	Offset time.Duration
 }
 
 // rule is what a fault does.
@@ -57,6 +68,11 @@ type rule struct {
 	strike func(*account, Fault) error
 	// door is what handshakes meet while it is in force; nil: no obstacle.
 	door func(Fault) door
+	// rest is what REST calls meet while it is in force; nil: no obstacle.
+	rest func(Fault) rebuff
+	// skew is what it adds to the backend's clock while it is in force; nil:
+	// nothing.
+	skew func(Fault) time.Duration
 	// effect adds what it does to a socket while it is in force; nil: nothing.
 	effect func(Fault, *effect)
 	// present limits the effect to the sockets that were open when it was set.
@@ -64,19 +80,29 @@ type rule struct {
 }
 
 // lasts reports whether the fault stays in force.
-func (r rule) lasts() bool { return r.door != nil || r.effect != nil }
+func (r rule) lasts() bool {
+	return r.door != nil || r.effect != nil || r.rest != nil || r.skew != nil
+}
 
 // door is what a handshake meets. The zero value lets it in.
 type door struct {
 	status int                  // answered instead of the handshake
 	code   websocket.StatusCode // closed with after it
-	down   bool                 // the REST API is away, too
+}
+
+// rebuff is what a REST call gets instead of an answer. The zero value lets it
+// in.
+type rebuff struct {
+	status int
+	after  string // the header Retry-After; empty: none
 }
 
 // effect is what faults do to one socket. The zero value is nothing.
 type effect struct {
 	deaf, frozen, twice, noPong bool
 	delay                       time.Duration
+	loss                        int // in percent
+	late                        int // how many frames may overtake one
 }
 
 var (
@@ -100,7 +126,8 @@ var rules = []rule{
 		name: Restart, does: "closes the sockets, then answers handshakes and REST with 503",
 		takes: []string{"duration"}, defaults: Fault{Duration: 2 * time.Second},
 		strike: func(a *account, _ Fault) error { a.cut(errRestarted); return nil },
-		door:   func(Fault) door { return door{status: http.StatusServiceUnavailable, down: true} },
+		door:   func(Fault) door { return door{status: http.StatusServiceUnavailable} },
+		rest:   func(Fault) rebuff { return rebuff{status: http.StatusServiceUnavailable} },
 	},
 	{
 		name: Refuse, does: "answers handshakes with 403, or accepts them and closes with a code",
@@ -141,6 +168,31 @@ var rules = []rule{
 		name: NoPong, does: "answers no ping, neither of the protocol nor of WebSocket",
 		takes:  []string{"duration"},
 		effect: func(_ Fault, e *effect) { e.noPong = true },
+	},
+	{
+		name: Reorder, does: "lets frames overtake others, those of one conversation too; edits overtake nothing",
+		takes: []string{"duration", "count"}, defaults: Fault{Count: 5},
+		effect: func(f Fault, e *effect) { e.late = f.Count },
+	},
+	{
+		name: Lossy, does: "keeps events from the sockets by chance; REST has them",
+		takes: []string{"duration", "percent"}, defaults: Fault{Percent: 20},
+		effect: func(f Fault, e *effect) { e.loss = f.Percent },
+	},
+	{
+		name: RestDown, does: "answers REST with 503, while the sockets go on",
+		takes: []string{"duration"},
+		rest:  func(Fault) rebuff { return rebuff{status: http.StatusServiceUnavailable} },
+	},
+	{
+		name: Busy, does: "answers REST with 429 and Retry-After: 1",
+		takes: []string{"duration"},
+		rest:  func(Fault) rebuff { return rebuff{status: http.StatusTooManyRequests, after: "1"} },
+	},
+	{
+		name: Skew, does: "moves the backend's clock: times in data, and the Date of REST",
+		takes: []string{"duration", "offset"}, defaults: Fault{Offset: time.Hour},
+		skew: func(f Fault) time.Duration { return f.Offset },
 	},
 }
 

@@ -142,9 +142,17 @@ func (a *account) remove(which func(*standing) bool) int {
 	return before - len(a.faults)
 }
 
-// refresh works out anew what the faults in force do to each socket, and
-// returns the sockets that are no longer half open. Its caller holds mu.
+// refresh works out anew what the faults in force do to each socket and to the
+// clock, and returns the sockets that are no longer half open. Its caller holds
+// mu.
 func (a *account) refresh() (thawed []*socket) {
+	var skew time.Duration
+	for _, f := range a.faults {
+		if f.rule.skew != nil {
+			skew += f.rule.skew(f.fault)
+		}
+	}
+	a.world.step(skew)
 	for _, s := range a.sockets {
 		var e effect
 		for _, f := range a.faults {
@@ -179,4 +187,19 @@ func (a *account) door() door {
 		}
 	}
 	return door{}
+}
+
+// desk is what a REST call meets now, and the backend's clock.
+func (a *account) desk() (rebuff, time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	clock := time.Now().Add(a.world.skew)
+	for _, r := range rules {
+		for _, f := range a.faults {
+			if f.rule.name == r.name && r.rest != nil {
+				return r.rest(f.fault), clock
+			}
+		}
+	}
+	return rebuff{}, clock
 }

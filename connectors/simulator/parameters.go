@@ -32,6 +32,10 @@ var parameters = []struct {
 		return unless(malformed[f.Kind] != nil, "%q is not one of %s", f.Kind,
 			strings.Join(slices.Sorted(maps.Keys(malformed)), ", "))
 	}},
+	{"percent", func(f Fault) bool { return f.Percent != 0 }, func(f Fault) string {
+		return unless(f.Percent > 0 && f.Percent <= 100, "%d is not 1 to 100", f.Percent)
+	}},
+	{"offset", func(f Fault) bool { return f.Offset != 0 }, func(Fault) string { return "" }},
 }
 
 func unless(ok bool, format string, args ...any) string {
@@ -84,6 +88,12 @@ func (r rule) fill(f Fault) Fault {
 	}
 	if f.Kind == "" {
 		f.Kind = r.defaults.Kind
+	}
+	if f.Percent == 0 {
+		f.Percent = r.defaults.Percent
+	}
+	if f.Offset == 0 {
+		f.Offset = r.defaults.Offset
 	}
 	return f
 }

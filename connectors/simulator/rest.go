@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"time"
 )
 
 // page is the answer to a list call.
@@ -22,13 +23,23 @@ type detail struct {
 	Messages []message `json:"messages"`
 }
 
-// rest checks who is asking before it lets serve answer.
+// rest checks who is asking before it lets serve answer. The clock that it
+// tells is the one that the data's times come from.
 func (s *Server) rest(serve func(*account, http.ResponseWriter, *http.Request)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		a, known := s.accounts[r.PathValue("account")]
+		var met rebuff
+		if known {
+			var clock time.Time
+			met, clock = a.desk()
+			w.Header().Set("Date", clock.UTC().Format(http.TimeFormat))
+		}
 		switch {
-		case known && a.entrance().down:
-			w.WriteHeader(http.StatusServiceUnavailable)
+		case met.status != 0:
+			if met.after != "" {
+				w.Header().Set("Retry-After", met.after)
+			}
+			w.WriteHeader(met.status)
 		case !known || !a.authorized(r):
 			w.Header().Set("WWW-Authenticate", "Token")
 			answer(w, http.StatusUnauthorized, map[string]string{"detail": "Invalid token."})
@@ -98,7 +109,7 @@ func (a *account) find(by selection) []conversation {
 	a.mu.Lock()
 	found := []conversation{}
 	for _, t := range a.world.conversations {
-		if by.has(t) {
+		if !t.deleted && by.has(t) {
 			found = append(found, t.conversation)
 		}
 	}

@@ -32,7 +32,7 @@ type chat struct {
 type act struct {
 	kind event.Type
 	chat *chat
-	text string // of a message; the contact's name for conversation.new
+	text string // of a message; the contact's name for conversation.new; one of agentDoes
 }
 
 func newScript(seed uint64, account string, room int) *script {
@@ -43,7 +43,8 @@ func newScript(seed uint64, account string, room int) *script {
 
 // next returns the acts of a turn. In each one customer writes one message:
 // mostly in a conversation that goes on, sometimes in a new one. Half of the
-// messages are seen being typed, and one in eight is edited.
+// messages are seen being typed, one in eight is edited, and after one in ten
+// an agent changes the conversation's status or labels.
 func (s *script) next() []act {
 	var acts []act
 	c, isNew := s.pick()
@@ -57,11 +58,23 @@ func (s *script) next() []act {
 	if s.random.IntN(8) == 0 {
 		acts = append(acts, act{event.MessageUpdated, c, s.line(c, isNew)})
 	}
+	if s.random.IntN(10) == 0 {
+		acts = append(acts, act{event.ConversationUpdated, c, pick(s, agentDoes)})
+	}
 	if c.left--; c.left == 0 {
-		s.chats = slices.DeleteFunc(s.chats, func(other *chat) bool { return other == c })
+		s.forget(c)
 	}
 	return acts
 }
+
+// forget ends a chat.
+func (s *script) forget(c *chat) {
+	s.chats = slices.DeleteFunc(s.chats, func(other *chat) bool { return other == c })
+}
+
+// agentDoes are what agents do to conversations: an act's text by which they
+// are told apart.
+var agentDoes = []string{"resolve", "reopen", "label"}
 
 // pick chooses a chat, or begins one while there is room.
 func (s *script) pick() (_ *chat, isNew bool) {
@@ -109,6 +122,24 @@ func (a act) do(w *world, at stamp) (notice, error) {
 			return notice{}, err
 		}
 		return notice{a.kind, *m}, nil
+	case event.ConversationUpdated:
+		t, err := a.agent(w, at)
+		if err != nil {
+			return notice{}, err
+		}
+		return notice{a.kind, t.conversation}, nil
 	}
 	return notice{}, fmt.Errorf("no customer can do %q", a.kind)
+}
+
+// agent does what an agent does behind the backend, in its own pages.
+func (a act) agent(w *world, at stamp) (*thread, error) {
+	switch a.text {
+	case "resolve":
+		return w.setStatus(at, a.chat.conversation, event.StatusResolved)
+	case "reopen":
+		return w.setStatus(at, a.chat.conversation, event.StatusOpen)
+	default:
+		return w.label(a.chat.conversation, a.chat.topic.label, "seen")
+	}
 }

@@ -3,6 +3,7 @@ package simulator
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,6 +26,7 @@ type socket struct {
 	serial  int // guarded by the account's mutex
 	queue   chan []byte
 	effect  atomic.Pointer[effect] // what the faults in force do to it
+	crowd   crowd                  // the writer's
 
 	ctx context.Context // done when the socket is over
 	end context.CancelCauseFunc
@@ -62,16 +64,15 @@ func (s *socket) read() error {
 
 func (s *socket) write() error {
 	for {
-		select {
-		case <-s.ctx.Done():
-			return context.Cause(s.ctx)
-		case raw := <-s.queue:
-			if err := s.pause(s.effect.Load().delay); err != nil {
-				return err
-			}
-			if err := s.conn.Write(s.ctx, websocket.MessageText, raw); err != nil {
-				return err
-			}
+		raw, err := s.next()
+		if err != nil {
+			return err
+		}
+		if err := s.pause(s.effect.Load().delay); err != nil {
+			return err
+		}
+		if err := s.conn.Write(s.ctx, websocket.MessageText, raw); err != nil {
+			return err
 		}
 	}
 }
@@ -90,9 +91,9 @@ func (s *socket) pause(d time.Duration) error {
 
 // hear queues an event, as often as the socket's faults want it, and reports
 // whether they want it at all.
-func (s *socket) hear(raw []byte) bool {
+func (s *socket) hear(raw []byte, chance *rand.Rand) bool {
 	e := s.effect.Load()
-	if e.deaf || e.frozen {
+	if e.deaf || e.frozen || e.loss > 0 && chance.IntN(100) < e.loss {
 		return false
 	}
 	s.send(raw)

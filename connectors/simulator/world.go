@@ -20,24 +20,33 @@ type world struct {
 	conversations []*thread
 	messages      []*message
 	edits         int
-	last          time.Time // what now returned last
+	last          time.Time     // what now returned last
+	skew          time.Duration // how far its clock is off
 }
 
 // thread is a conversation with its messages, oldest first.
 type thread struct {
 	conversation
 	messages []*message
+	deleted  bool // it keeps its place, so that ids go on
 }
 
 // now is the time with the backend's precision; no two calls return the same,
-// so that times order what happened.
+// so that times order what happened while nobody steps the clock.
 func (w *world) now() stamp {
-	t := time.Now().Truncate(time.Microsecond)
+	t := time.Now().Add(w.skew).Truncate(time.Microsecond)
 	if !t.After(w.last) {
 		t = w.last.Add(time.Microsecond)
 	}
 	w.last = t
 	return stamp{t}
+}
+
+// step sets how far the clock is off. Time may go back by it.
+func (w *world) step(skew time.Duration) {
+	if skew != w.skew {
+		w.skew, w.last = skew, time.Time{}
+	}
 }
 
 // open makes a conversation with a new contact. Priority, inbox, team,
@@ -109,10 +118,14 @@ func (w *world) edit(at stamp, id int64, text string) (*message, error) {
 		return nil, fmt.Errorf("message %d: %w", id, ErrNotFound)
 	}
 	m := w.messages[id-1]
+	t, err := w.thread(m.ConversationID)
+	if err != nil {
+		return nil, fmt.Errorf("message %d: %w", id, err)
+	}
 	m.Content = text
 	m.UpdatedAt = at
 	w.edits++
-	if t := w.conversations[m.ConversationID-1]; t.LastMessage.ID == id {
+	if t.LastMessage.ID == id {
 		t.LastMessage = m.short()
 	}
 	return m, nil
@@ -135,6 +148,26 @@ func (w *world) setStatus(at stamp, conversation int64, status event.Status) (*t
 	return t, nil
 }
 
+// label puts other labels on a conversation.
+func (w *world) label(conversation int64, labels ...string) (*thread, error) {
+	t, err := w.thread(conversation)
+	if err != nil {
+		return nil, err
+	}
+	t.Labels = labels
+	return t, nil
+}
+
+// delete takes a conversation away, with its messages.
+func (w *world) delete(conversation int64) error {
+	t, err := w.thread(conversation)
+	if err != nil {
+		return err
+	}
+	t.deleted = true
+	return nil
+}
+
 // markRead sets the count of unread messages to zero.
 func (w *world) markRead(conversation int64) (*thread, error) {
 	t, err := w.thread(conversation)
@@ -146,7 +179,7 @@ func (w *world) markRead(conversation int64) (*thread, error) {
 }
 
 func (w *world) thread(id int64) (*thread, error) {
-	if id < 1 || id > int64(len(w.conversations)) {
+	if id < 1 || id > int64(len(w.conversations)) || w.conversations[id-1].deleted {
 		return nil, fmt.Errorf("conversation %d: %w", id, ErrNotFound)
 	}
 	return w.conversations[id-1], nil

@@ -25,6 +25,9 @@ DEMO_TOKEN = os.environ.get("DEMO_TOKEN", "demo-token")
 # differ in this; "0" makes this one forget it.
 ECHO_CLIENT_REF = os.environ.get("ECHO_CLIENT_REF", "1") != "0"
 
+# Whether done actions are kept and /counts/ is served: for measuring a bridge.
+COUNTS = os.environ.get("COUNTS", "0") != "0"
+
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -11,7 +11,7 @@ from django.db import models, transaction
 from rest_framework import serializers
 
 from chat.events import account_group, announce_typing, customer_group
-from chat.models import Conversation, Message
+from chat.models import Conversation, Done, Message
 
 
 class Action(serializers.Serializer):
@@ -70,6 +70,9 @@ ACTIONS = {
     "stop_typing": StopTyping,
 }
 
+# Typing is neither stored nor counted.
+COUNTED = {"send_message", "update_status", "mark_as_read"}
+
 
 class Frame(serializers.Serializer):
     """What a client sends."""
@@ -102,3 +105,12 @@ def perform(kind, data, account_id, agent):
         if conversation is None:
             raise serializers.ValidationError({"conversation_id": ["There is no such conversation."]})
         action.perform(conversation, agent)
+        if settings.COUNTS and kind in COUNTED:
+            said = action.validated_data
+            Done.objects.create(
+                account_id=account_id,
+                client_ref=said.get("client_ref", ""),
+                type=kind,
+                conversation_id=conversation.pk,
+                content=said.get("content", ""),
+            )

@@ -120,6 +120,7 @@ class Message(models.Model):
     status = models.CharField(max_length=20, default="sent")
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
+    edits = models.PositiveIntegerField(default=0)
 
     client_ref = None  # as in Conversation
 
@@ -129,4 +130,18 @@ class Message(models.Model):
     def edit(self, content):
         """Replace the text. It is no activity: the conversation keeps its place."""
         self.content, self.updated_at = content, timezone.now()
-        self.save(update_fields=["content", "updated_at"])
+        self.edits += 1
+        self.save(update_fields=["content", "updated_at", "edits"])
+
+
+class Done(models.Model):
+    """An action that was done, kept where COUNTS is on: what a bridge is measured against."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="done")
+    client_ref = models.CharField(max_length=500, blank=True)
+    type = models.CharField(max_length=50)
+    conversation_id = models.PositiveBigIntegerField()
+    content = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["id"]

@@ -1,5 +1,8 @@
 """The account protocol, from outside: sockets, REST, customers."""
 
+import io
+import json
+
 from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.conf import settings
@@ -8,7 +11,7 @@ from django.test import TransactionTestCase, override_settings
 from rest_framework.test import APIClient
 
 from backend.asgi import application
-from chat.models import Conversation
+from chat.models import Conversation, Message
 
 LIST = f"/api/v1/accounts/{settings.DEMO_ACCOUNT_ID}/conversations/"
 
@@ -104,6 +107,46 @@ class SocketTest(BackendTestCase):
         await socket.disconnect()
 
 
+    async def test_counts_what_was_done(self):
+        conversation = (await sync_to_async(self.open_conversation)())["id"]
+        count = sync_to_async(self.customer.get)
+        self.assertEqual((await count("/counts/")).status_code, 404)
+        with override_settings(COUNTS=True):
+            socket = await self.connect()
+            for kind, data in [
+                ("send_message", {"content": "Hi", "client_ref": "r1"}),
+                ("send_message", {"content": "Hi", "client_ref": "r1"}),
+                ("start_typing", {"client_ref": "r2"}),
+                ("update_status", {"status": 1}),
+                ("send_message", {"content": " ", "client_ref": "r3"}),
+            ]:
+                await self.act(socket, kind, conversation_id=conversation, **data)
+            message = await sync_to_async(Message.objects.first)()
+            for content in "One", "Two":
+                await sync_to_async(self.customer.patch)(f"/customer/messages/{message.pk}/", {"content": content})
+            counts = (await count("/counts/")).json()
+            self.assertEqual([counts["conversations"], counts["messages"], counts["edits"]], [1, 3, 2])
+            said = {"client_ref": "r1", "type": "send_message", "conversation_id": conversation, "content": "Hi"}
+            status = {"client_ref": "", "type": "update_status", "conversation_id": conversation, "content": ""}
+            self.assertEqual(counts["done"], [said, said, status])
+            await socket.disconnect()
+
+
+class LoadTest(BackendTestCase):
+    def test_writes_edits_and_changes_at_a_rate(self):
+        out = io.StringIO()
+        call_command("load", rate=100, conversations=3, duration=1, seed=1, stdout=out)
+        told = json.loads(out.getvalue())
+        self.assertEqual(Conversation.objects.count(), 3)
+        self.assertEqual(Message.objects.count(), told["messages"])
+        self.assertEqual(sum(message.edits for message in Message.objects.all()), told["edits"])
+        self.assertGreater(told["edits"], 0)
+        self.assertGreater(told["changes"], 0)
+        self.assertLessEqual(told["events"], 110)
+        call_command("load", rate=100, conversations=3, duration=0, seed=1, stdout=out)
+        self.assertEqual(Conversation.objects.count(), 3, "those that are there are used again")
+
+
 class RestTest(BackendTestCase):
     def found(self, query):
         return [conversation["contact"]["name"] for conversation in self.agent.get(LIST + query).json()["results"]]
@@ -148,6 +191,34 @@ class RestTest(BackendTestCase):
             with self.subTest(query):
                 self.assertEqual(self.found(query), names)
         self.assertEqual(self.agent.get(LIST + "?status=open").status_code, 400)
+
+    def test_pages_skip_nothing_that_moves(self):
+        opened = [self.open_conversation(f"Customer {n}")["id"] for n in range(60)]
+        since = self.agent.get(f"{LIST}{opened[3]}/").json()["last_activity_at"]
+        seen, path = [], f"{LIST}?ordering=-last_activity_at&last_activity_after={since}"
+        while path:
+            page = self.agent.get(path).json()
+            seen += [conversation["id"] for conversation in page["results"]]
+            if path := page["next"]:
+                self.assertTrue(path.startswith("http://testserver/"), path)
+                self.write({"id": opened[3]}, "I move to the top")
+        self.assertLessEqual(set(opened[4:]), set(seen))
+        self.assertNotIn(opened[2], seen)
+
+    def test_shows_long_conversations_whole(self):
+        conversation = Conversation.objects.get(pk=self.open_conversation()["id"])
+        now = conversation.created_at
+        Message.objects.bulk_create(
+            Message(
+                conversation=conversation, content="More", message_type=0, sender_type="Contact",
+                sender_id=conversation.contact_id, created_at=now, updated_at=now,
+            )
+            for _ in range(10_000)
+        )  # fmt: skip
+        messages = self.agent.get(f"{LIST}{conversation.pk}/").json()["messages"]
+        ids = [message["id"] for message in messages]
+        self.assertEqual(len(ids), 10_001)
+        self.assertEqual(ids, sorted(ids))
 
     def test_customers_edit_only_their_own(self):
         conversation = Conversation.objects.get(pk=self.open_conversation()["id"])

@@ -22,7 +22,7 @@ var _ runner.Runner = (*child)(nil)
 
 // drainTimeout is for reading what a dead process left in its pipes. All of it
 // passes only where a child lives on, in another process group, and holds them.
-const drainTimeout = 100 * time.Millisecond
+const drainTimeout = 250 * time.Millisecond
 
 // child is the process, as go-plugin sees it. One goroutine starts it, waits
 // for it, kills its group and closes its pipes, and go-plugin reads none of
@@ -99,12 +99,14 @@ func (c *child) run(started chan<- error) {
 	}
 	defer stdout.Close()
 	defer stderr.Close()
-	var readers sync.WaitGroup
-	readers.Go(func() { c.readStdout(stdout) })
-	readers.Go(func() { io.Copy(c.stderr, stderr) })
+	var readers, reading sync.WaitGroup
+	reading.Add(2)
+	readers.Go(func() { reading.Done(); c.readStdout(stdout) })
+	readers.Go(func() { reading.Done(); io.Copy(c.stderr, stderr) })
 
 	c.reap()
 	c.hangUp()
+	reading.Wait() // a read that begins after its deadline gets nothing of what is there
 	deadline := time.Now().Add(drainTimeout)
 	stdout.SetReadDeadline(deadline)
 	stderr.SetReadDeadline(deadline)

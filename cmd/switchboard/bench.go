@@ -1,0 +1,12 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func newBench() *cobra.Command {
+	c := &cobra.Command{
+		Use: "bench", Short: "Measure what the bridge promises",
+		RunE: func(*cobra.Command, []string) error { return usagef("bench takes what to measure: faults") },
+	}
+	c.AddCommand(newBenchFaults())
+	return c
+}
