@@ -137,6 +137,7 @@ func (b *Bus) Enqueue(sender string, a event.Action, done func(sequence uint64, 
 // Next.
 type Queue struct {
 	bus      *Bus
+	config   jetstream.ConsumerConfig
 	messages jetstream.MessagesContext
 }
 
@@ -170,7 +171,7 @@ func (b *Bus) OpenQueue(ctx context.Context, account string, held int) (*Queue, 
 	if err != nil {
 		return nil, fmt.Errorf("pull from the queue of account %s: %w", account, err)
 	}
-	return &Queue{b, messages}, nil
+	return &Queue{b, consumer.CachedInfo().Config, messages}, nil
 }
 
 // Next waits for the next action.
@@ -197,6 +198,16 @@ func (q *Queue) Next(ctx context.Context) (*Queued, error) {
 	return queued, nil
 }
 
+// Widen sets how many actions may be out at once.
+func (q *Queue) Widen(ctx context.Context, held int) error {
+	config := q.config
+	config.MaxAckPending = held
+	if _, err := q.bus.js.UpdateConsumer(ctx, q.bus.streams.actions, config); err != nil {
+		return fmt.Errorf("widen the window of %s: %w", config.Durable, err)
+	}
+	return nil
+}
+
 // Close ends the consumer. What is not done stays in the queue.
 func (q *Queue) Close() { q.messages.Stop() }
 
@@ -205,6 +216,10 @@ func (q *Queued) Done(ctx context.Context) error { return q.msg.DoubleAck(ctx) }
 
 // Hold says that the action is being worked on.
 func (q *Queued) Hold() error { return q.msg.InProgress() }
+
+// Later puts the action back; it comes again after d, or after a restart. Until
+// then it still counts as out.
+func (q *Queued) Later(d time.Duration) error { return q.msg.NakWithDelay(d) }
 
 // Bury stores the action as a dead letter of the outbox.
 func (q *Queued) Bury(ctx context.Context, reason string, attempts int) error {

@@ -112,7 +112,7 @@ func (d *Door) take(sender string, a event.Action, answer func(bus.Answer)) {
 		return
 	}
 	if a.Type.Live() {
-		o.typing.take(a, func(err error) {
+		o.typing.take(sender, a, func(err error) {
 			if err != nil {
 				answer(bus.Answer{Code: http.StatusServiceUnavailable, Err: fmt.Errorf("%w: %w", ErrUnavailable, err)})
 				return

@@ -244,7 +244,7 @@ func TestAnEndThatCannotBeWrittenIsWrittenLaterAndNothingIsDoneTwice(t *testing.
 		t.Fatal(err)
 	}
 	r.until("its end could not be written", func() bool {
-		return r.claimed("message.new/1") != "" && strings.Contains(r.log.String(), "action waits")
+		return r.claimed("7/message.new/1") != "" && strings.Contains(r.log.String(), "action waits")
 	})
 	if _, err := js.CreateStream(t.Context(), ledger.CachedInfo().Config); err != nil {
 		t.Fatal(err)

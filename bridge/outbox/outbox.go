@@ -8,9 +8,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/switchboard-dev/switchboard/bridge/bus"
+	"github.com/switchboard-dev/switchboard/bridge/link"
+	"github.com/switchboard-dev/switchboard/connectors"
 	"github.com/switchboard-dev/switchboard/proto/event"
 	"github.com/switchboard-dev/switchboard/proto/tracing"
 )
@@ -22,7 +25,14 @@ type Link interface {
 	Send(ctx context.Context, a event.Action, ref string) error
 	// Ready waits until there is a connection.
 	Ready(ctx context.Context) error
+	// Reconnect ends the connection and makes a new one.
+	Reconnect(ctx context.Context) error
+	// Status numbers the connections, and is Connected as long as the latest is
+	// not closed.
+	Status() link.Status
 }
+
+var _ Link = (*link.Link)(nil)
 
 // Self is who the account writes as.
 type Self struct {
@@ -44,6 +54,36 @@ type Options struct {
 	Self Self
 	// Confirm is how long the echo of an action may take; default 15 s.
 	Confirm time.Duration
+	// NoEcho is for a backend that echoes nothing: what was written is
+	// confirmed.
+	NoEcho bool
+	// Backend is where an action is looked for whose fate is unclear; nil: it is
+	// not looked for, and ends as failed.
+	Backend connectors.Reader
+	// Settle is how long after its sending an action may still be done by the
+	// backend; default 30 s. Before that an action that is not found is not
+	// given up, or sent again.
+	Settle time.Duration
+	// Unclear says what becomes of an action that was looked for and not found;
+	// default [Fail].
+	Unclear Unclear
+	// Attempts is how often an action is sent at most, those times included
+	// that the backend turned it away for a while; default 8.
+	Attempts int
+	// Rate is how many actions are sent in a second, the senders taking turns;
+	// 0: as many as can be. Typing is not among them.
+	Rate float64
+	// Held is how many actions may be out of the queue at once, beside those
+	// whose time has not come; default 16,384. It is more than a sender may have
+	// waiting by the limits of the door, so that one sender's actions do not
+	// keep another's in the queue.
+	Held int
+	// Baseline is the highest id of a message that is known, for what was known
+	// before this process began; nil: what Claim has seen since.
+	Baseline func(conversation string) int64
+	// Ledger reads the account's ledger; nil: what confirmed an action of an
+	// earlier process is not remembered, and nothing can be told again.
+	Ledger ReadLedger
 	// Drain is how long actions under way may take when the outbox is stopped;
 	// default 3 s.
 	Drain time.Duration
@@ -52,13 +92,6 @@ type Options struct {
 	Log            *slog.Logger
 }
 
-const (
-	// held is how many actions of an account may be out of the queue at once.
-	held = 1024
-	// holdEvery is how often the queue hears that they are worked on.
-	holdEvery = 10 * time.Second
-)
-
 // Outbox sends one account's actions.
 type Outbox struct {
 	o      Options
@@ -66,10 +99,25 @@ type Outbox struct {
 	counts counts
 	echoes *echoes
 	typing *typing
+	turns  *turns
+	// began is when Run did. It is set before the lanes run.
+	began time.Time
 
-	mu    sync.Mutex
-	lanes map[string][]*job      // by conversation; the first is under way
-	out   map[uint64]*bus.Queued // all that was taken off the queue and is not done
+	// asking has a token of each who asks the backend's REST.
+	asking chan struct{}
+	// closing is held by who has a connection closed, and closedAt is when that
+	// was last done.
+	closing  chan struct{}
+	closedAt time.Time
+	// reading is held by who reads the ledger, and readSince is from when on
+	// it was read.
+	reading   chan struct{}
+	readSince time.Time
+
+	mu     sync.Mutex
+	lanes  map[string][]*job      // by conversation; the first is under way
+	out    map[uint64]*bus.Queued // all that was taken off the queue and is not done
+	parked map[uint64]struct{}    // what was put back until it is due
 }
 
 // job is an action that was taken off the queue, with what has become of it as
@@ -82,6 +130,12 @@ type job struct {
 	known bool
 	// end is what the action ended as; empty: it has not.
 	end event.Type
+	// flight is its way to the backend; nil: it is not on it.
+	flight *flight
+	// covered: another did what it asks for; nil: none did.
+	covered *covered
+	// backoff is that of its retries; nil: there were none.
+	backoff *backoff.ExponentialBackOff
 	// span is that of its processing.
 	span *tracing.Span
 }
@@ -104,7 +158,8 @@ type Status struct {
 	Confirmed uint64 `json:"confirmed"`
 	Failed    uint64 `json:"failed"`
 	Expired   uint64 `json:"expired"`
-	// Waiting is how many are under way or wait for their conversation's turn.
+	// Waiting is how many are under way, or wait for their conversation's turn
+	// or their time.
 	Waiting int `json:"waiting"`
 	// Typing counts typing actions sent, stops of our own among them.
 	Typing uint64 `json:"typing"`
@@ -119,16 +174,30 @@ func New(o Options) *Outbox {
 	if o.Drain <= 0 {
 		o.Drain = 3 * time.Second
 	}
+	if o.Settle <= 0 {
+		o.Settle = 30 * time.Second
+	}
+	if o.Attempts <= 0 {
+		o.Attempts = 8
+	}
+	if o.Held <= 0 {
+		o.Held = 16_384
+	}
+	if o.Unclear == "" {
+		o.Unclear = Fail
+	}
 	return &Outbox{
-		o: o, tracer: tracing.New(o.TracerProvider, "bridge/outbox"), echoes: newEchoes(o.Self), typing: newTyping(o.Link, o.Log),
-		lanes: map[string][]*job{}, out: map[uint64]*bus.Queued{},
+		o: o, tracer: tracing.New(o.TracerProvider, "bridge/outbox"), echoes: newEchoes(o.Account, o.Self),
+		typing: newTyping(o.Link, o.Log), turns: newTurns(o.Rate),
+		asking: make(chan struct{}, askers), closing: make(chan struct{}, 1), reading: make(chan struct{}, 1),
+		lanes: map[string][]*job{}, out: map[uint64]*bus.Queued{}, parked: map[uint64]struct{}{},
 	}
 }
 
 // Status is how the outbox stands now.
 func (o *Outbox) Status() Status {
 	o.mu.Lock()
-	waiting := len(o.out)
+	waiting := len(o.out) + len(o.parked)
 	o.mu.Unlock()
 	c := &o.counts
 	return Status{
@@ -142,7 +211,11 @@ func (o *Outbox) Status() Status {
 // time, and stops every typing indicator that it has started.
 func (o *Outbox) Run(ctx context.Context) error {
 	defer o.typing.stopAll()
-	queue, err := o.o.Bus.OpenQueue(ctx, o.o.Account, held)
+	o.began = time.Now()
+	if err := o.remember(ctx, o.began.Add(-overlap-ledgerSlack)); err != nil {
+		return err
+	}
+	queue, err := o.o.Bus.OpenQueue(ctx, o.o.Account, o.o.Held)
 	if err != nil {
 		return err
 	}
@@ -160,6 +233,8 @@ func (o *Outbox) Run(ctx context.Context) error {
 	})()
 
 	working.Go(func() { o.hold(work) })
+	working.Go(func() { o.turns.run(work) })
+	window := o.o.Held
 	for {
 		q, err := queue.Next(ctx)
 		if err != nil {
@@ -170,6 +245,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 		}
 		o.mu.Lock()
 		_, again := o.out[q.Sequence]
+		delete(o.parked, q.Sequence)
 		if !again {
 			o.out[q.Sequence] = q
 		}
@@ -177,21 +253,16 @@ func (o *Outbox) Run(ctx context.Context) error {
 		if again { // redelivered while we have it
 			continue
 		}
-		if wait := time.Until(q.Action.At); wait > 0 {
+		wait := time.Until(q.Action.At)
+		if wait > soon {
+			window = o.park(ctx, queue, window, q, wait)
+			continue
+		}
+		if wait > 0 {
 			working.Go(func() { o.later(ctx, work, q, wait, &working) })
 			continue
 		}
 		o.add(ctx, work, q, &working)
-	}
-}
-
-// later adds the action when it is due.
-func (o *Outbox) later(ctx, work context.Context, q *bus.Queued, wait time.Duration, working *sync.WaitGroup) {
-	select {
-	case <-time.After(wait):
-		o.add(ctx, work, q, working)
-	case <-ctx.Done():
-		o.forget(q) // it stays in the queue
 	}
 }
 
@@ -242,12 +313,6 @@ func (o *Outbox) work(ctx, work context.Context, key string) {
 	}
 }
 
-func (o *Outbox) forget(q *bus.Queued) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	delete(o.out, q.Sequence)
-}
-
 // drain waits until nothing is under way, or work has ended.
 func (o *Outbox) drain(work context.Context) {
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -263,31 +328,6 @@ func (o *Outbox) drain(work context.Context) {
 		case <-tick.C:
 		case <-work.Done():
 			return
-		}
-	}
-}
-
-// hold tells the queue, now and then, what is being worked on.
-func (o *Outbox) hold(ctx context.Context) {
-	tick := time.NewTicker(holdEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-		o.mu.Lock()
-		out := make([]*bus.Queued, 0, len(o.out))
-		for _, q := range o.out {
-			out = append(out, q)
-		}
-		o.mu.Unlock()
-		for _, q := range out {
-			if err := q.Hold(); err != nil {
-				o.o.Log.Debug("the queue could not be told", "error", err)
-				break
-			}
 		}
 	}
 }

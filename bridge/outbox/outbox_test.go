@@ -57,7 +57,7 @@ func TestAnActionIsConfirmedByItsEcho(t *testing.T) {
 					t.Fatalf("first came %+v", res)
 				}
 				res := results.next()
-				if res.kind != event.ActionConfirmed || res.ID != a.ID || res.Attempts != 1 || res.Type != a.Type || !strings.HasPrefix(res.Event, string(a.echo)+"/") {
+				if res.kind != event.ActionConfirmed || res.ID != a.ID || res.Attempts != 1 || res.Type != a.Type || !strings.HasPrefix(res.Event, "7/"+string(a.echo)+"/") {
 					t.Fatalf("then came %+v", res)
 				}
 				if got := r.claimed(res.Event); got != sender+"/"+a.ID {

@@ -52,10 +52,14 @@ type rig struct {
 	outbox *outbox.Outbox
 	door   *outbox.Door
 
-	dir    string
-	change func(*outbox.Options)
-	stops  []func()
-	err    error // what the outbox's Run returned
+	dir   string
+	looks bool // the outbox may ask REST, and reads its ledger
+	rest  rest
+
+	connector *account.Connector
+	change    func(*outbox.Options)
+	stops     []func()
+	err       error // what the outbox's Run returned
 
 	log text
 
@@ -96,7 +100,7 @@ func prepare(t *testing.T, o simulator.Options, change func(*outbox.Options)) *r
 	t.Parallel() // much of it is waiting
 	o.Accounts = []simulator.Account{{ID: "7", Token: token, AgentID: 3}}
 	r := &rig{t: t, sim: simulator.New(o), dir: t.TempDir(), change: change}
-	r.http = httptest.NewServer(r.sim)
+	r.http = httptest.NewServer(r.rest.before(r.sim))
 	t.Cleanup(func() {
 		_ = r.sim.Close()
 		r.http.Close()
@@ -125,16 +129,19 @@ func (r *rig) open(change ...func(*bus.Options)) {
 		}
 	})
 	r.bus, r.claims = b, map[string]string{}
+	r.connector = account.New(account.Options{
+		Account: "7", WSURL: "ws" + strings.TrimPrefix(r.http.URL, "http"), APIURL: r.http.URL, MessageType: event.MessageOutgoing,
+		Token: func() (secret.Text, error) { return token, nil }, HTTPClient: r.http.Client(),
+	})
 	r.link = link.New(link.Options{
-		Dialer: account.New(account.Options{
-			Account: "7", WSURL: "ws" + strings.TrimPrefix(r.http.URL, "http"), MessageType: event.MessageOutgoing,
-			Token: func() (secret.Text, error) { return token, nil }, HTTPClient: r.http.Client(),
-		}),
-		Frame: r.frame, Initial: time.Millisecond, Max: 10 * time.Millisecond, Log: log,
+		Dialer: r.connector, Frame: r.frame, Initial: time.Millisecond, Max: 10 * time.Millisecond, Log: log,
 	})
 	o := outbox.Options{
 		Account: "7", Source: "//h/accounts/7", Bus: b, Link: r.link,
 		Self: outbox.Self{SenderType: "User", SenderID: 3}, Log: log,
+	}
+	if r.looks {
+		o.Backend, o.Ledger, o.Confirm, o.Settle, o.Drain = r.connector, r.ledger, 200*time.Millisecond, 700*time.Millisecond, time.Millisecond
 	}
 	if r.change != nil {
 		r.change(&o)
@@ -148,8 +155,14 @@ func (r *rig) frame(_ context.Context, f connectors.Frame) error {
 	switch f.Kind {
 	case connectors.Complaint:
 		r.outbox.Complained(f.Text)
+		var said struct {
+			ClientRef string `json:"client_ref"`
+		}
+		if json.Unmarshal(f.Data, &said) == nil && said.ClientRef != "" {
+			r.outbox.Refused(said.ClientRef, f.Text)
+		}
 	case connectors.Event:
-		e := event.Event{ID: string(f.Type) + "/" + f.Object, Type: f.Type, Account: "7", Conversation: f.Conversation, Data: f.Data}
+		e := event.Event{ID: "7/" + string(f.Type) + "/" + f.Object, Type: f.Type, Account: "7", Conversation: f.Conversation, Data: f.Data}
 		if f.Type == event.ConversationUpdated {
 			e.ID += "/" + rand.Text() // each is an event of its own
 		}
@@ -357,8 +370,8 @@ func (w *results) wants(id string, end event.Type, reason string) result {
 	return res
 }
 
-// messages are the conversation's messages, as REST has them.
-func (r *rig) messages(conversation string) []event.Message {
+// detail is the conversation, as REST has it.
+func (r *rig) detail(conversation string) string {
 	r.t.Helper()
 	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, r.http.URL+"/api/v1/accounts/7/conversations/"+conversation+"/", nil)
 	if err != nil {
@@ -370,8 +383,18 @@ func (r *rig) messages(conversation string) []event.Message {
 		r.t.Fatal(err)
 	}
 	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return string(body)
+}
+
+// messages are the conversation's messages, as REST has them.
+func (r *rig) messages(conversation string) []event.Message {
+	r.t.Helper()
 	var detail struct{ Messages []event.Message }
-	if err := json.NewDecoder(res.Body).Decode(&detail); err != nil {
+	if err := json.Unmarshal([]byte(r.detail(conversation)), &detail); err != nil {
 		r.t.Fatal(err)
 	}
 	return detail.Messages

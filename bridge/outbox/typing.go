@@ -35,23 +35,30 @@ type typing struct {
 
 	mu    sync.Mutex
 	lanes map[string]*typingLane // by conversation; those that are being worked on
-	on    map[string]*time.Timer // by conversation
+	on    map[string]indicator   // by conversation
 	ended bool                   // nothing is taken any more
+}
+
+// indicator is one that is on.
+type indicator struct {
+	sender string // who started it last
+	stop   *time.Timer
 }
 
 // typingLane is what waits in a conversation.
 type typingLane struct {
 	waiting *event.Action
+	sender  string
 	done    func(error)
 }
 
 func newTyping(l Link, log *slog.Logger) *typing {
-	return &typing{link: l, log: log, lanes: map[string]*typingLane{}, on: map[string]*time.Timer{}}
+	return &typing{link: l, log: log, lanes: map[string]*typingLane{}, on: map[string]indicator{}}
 }
 
-// take sends an action, after those of its conversation that it took before.
+// take sends a sender's action, after those of its conversation that it took before.
 // It does not wait; done is called once, by another goroutine or at once.
-func (t *typing) take(a event.Action, done func(error)) {
+func (t *typing) take(sender string, a event.Action, done func(error)) {
 	t.mu.Lock()
 	lane, working := t.lanes[a.Conversation], false
 	overtaken := func(error) {}
@@ -69,7 +76,7 @@ func (t *typing) take(a event.Action, done func(error)) {
 		lane = &typingLane{}
 		t.lanes[a.Conversation] = lane
 	}
-	lane.waiting, lane.done = &a, done
+	lane.waiting, lane.sender, lane.done = &a, sender, done
 	if !working {
 		t.working.Go(func() { t.work(a.Conversation, lane) })
 	}
@@ -81,7 +88,7 @@ func (t *typing) take(a event.Action, done func(error)) {
 func (t *typing) work(conversation string, lane *typingLane) {
 	for {
 		t.mu.Lock()
-		a, done := lane.waiting, lane.done
+		a, sender, done := lane.waiting, lane.sender, lane.done
 		if a == nil {
 			delete(t.lanes, conversation)
 			t.mu.Unlock()
@@ -90,30 +97,58 @@ func (t *typing) work(conversation string, lane *typingLane) {
 		lane.waiting = nil
 		t.mu.Unlock()
 		ctx, cancel := context.WithTimeout(context.Background(), typingTimeout)
-		done(t.send(ctx, *a))
+		done(t.send(ctx, sender, *a))
 		cancel()
 	}
 }
 
-func (t *typing) send(ctx context.Context, a event.Action) error {
+func (t *typing) send(ctx context.Context, sender string, a event.Action) error {
 	if err := t.link.Send(ctx, a, ""); err != nil {
 		return err
 	}
 	t.sent.Add(1)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if timer := t.on[a.Conversation]; timer != nil {
-		timer.Stop()
+	if was, on := t.on[a.Conversation]; on {
+		was.stop.Stop()
 		delete(t.on, a.Conversation)
 	}
 	if a.Type == event.StartTyping {
-		stop := a
-		stop.Type = event.StopTyping
-		t.on[a.Conversation] = time.AfterFunc(typingStop, func() {
-			t.take(stop, func(err error) { t.notStopped(stop.Conversation, err) })
-		})
+		t.on[a.Conversation] = indicator{sender, time.AfterFunc(typingStop, func() { t.stop(sender, a) })}
 	}
 	return nil
+}
+
+// stop ends the indicator that a sender's action started.
+func (t *typing) stop(sender string, a event.Action) {
+	a.Type = event.StopTyping
+	t.take(sender, a, func(err error) { t.notStopped(a.Conversation, err) })
+}
+
+// SenderGone ends the typing indicators that a sender has on: it died, and
+// will not.
+func (d *Door) SenderGone(sender string) {
+	for _, o := range d.accounts {
+		if o != nil {
+			o.typing.gone(sender)
+		}
+	}
+}
+
+func (t *typing) gone(sender string) {
+	t.mu.Lock()
+	var on []string
+	for conversation, i := range t.on {
+		if i.sender == sender {
+			on = append(on, conversation)
+			i.sender = "" // it is nobody's any more, and stopped once
+			t.on[conversation] = i
+		}
+	}
+	t.mu.Unlock()
+	for _, conversation := range on {
+		t.stop(sender, event.Action{Conversation: conversation})
+	}
 }
 
 func (t *typing) notStopped(conversation string, err error) {
@@ -138,7 +173,7 @@ func (t *typing) stopAll() {
 	ctx, cancel := context.WithTimeout(context.Background(), typingTimeout)
 	defer cancel()
 	for _, conversation := range on {
-		err := t.send(ctx, event.Action{Type: event.StopTyping, Conversation: conversation})
+		err := t.send(ctx, "", event.Action{Type: event.StopTyping, Conversation: conversation})
 		t.notStopped(conversation, err)
 	}
 }

@@ -100,6 +100,41 @@ func TestTypingIsStoppedThreeSecondsAfterItWasLastStarted(t *testing.T) {
 	}
 }
 
+func TestTypingIsStoppedWhenItsSenderIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var heard typed
+		door, _, _ := typingRig(t, heard.frame(time.Now()))
+		act := func(sender string, conversation string) {
+			if _, err := door.Act(t.Context(), sender, typing(event.StartTyping, conversation)); err != nil {
+				t.Error(err)
+			}
+		}
+		act("dead", "1")
+		act("alive", "2")
+		time.Sleep(time.Second)
+		door.SenderGone("dead")
+		door.SenderGone("dead") // once is enough
+		door.SenderGone("nobody")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		want := []string{"0s typing.start 1", "0s typing.start 2", "1s typing.stop 1", "3s typing.stop 2"}
+		if got := fmt.Sprint(heard.all); got != fmt.Sprint(want) {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+
+		// What another started since is that one's.
+		heard.all = nil
+		act("dead", "1")
+		act("alive", "1")
+		door.SenderGone("dead")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := len(heard.all); n != 3 {
+			t.Errorf("then it heard %q", heard.all)
+		}
+	})
+}
+
 func TestTypingIsSentAtOnceOrNotAtAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var heard typed
