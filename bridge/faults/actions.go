@@ -28,6 +28,8 @@ type action struct {
 	key          string
 	conversation int64
 	kind         event.ActionType
+	// doubt has the sender ask for the one before it once more.
+	doubt bool
 	// place is where it stands among the actions of its conversation, in the
 	// order in which they were accepted.
 	place    int
@@ -69,7 +71,10 @@ func (s *sender) step() error {
 		kind = event.MarkAsRead
 	}
 	s.mu.Lock()
-	a := &action{key: fmt.Sprintf("k%05d", len(s.actions)), conversation: s.conversations[i], kind: kind}
+	a := &action{
+		key: fmt.Sprintf("k%05d", len(s.actions)), conversation: s.conversations[i], kind: kind,
+		doubt: s.random.IntN(5) == 0,
+	}
 	s.actions = append(s.actions, a)
 	s.mu.Unlock()
 	s.lanes[i] <- a
@@ -88,9 +93,19 @@ func (s *sender) Run(ctx context.Context) {
 	var lanes sync.WaitGroup
 	for i, lane := range s.lanes {
 		lanes.Go(func() {
+			var before *nats.Msg
 			place := 0
 			for a := range lane {
-				s.send(ctx, i, a, place)
+				if before != nil && a.doubt {
+					// It was answered, but who was restarted since may not know:
+					// the key must be good for the same answer, and no more.
+					s.insist(ctx, before, func(refusal string) { a.refused = refusal })
+				}
+				before = s.message(i, a)
+				s.insist(ctx, before, func(refusal string) {
+					a.accepted, a.place = refusal == "" && a.refused == "", place
+					a.refused += refusal
+				})
 				place++
 			}
 		})
@@ -98,24 +113,26 @@ func (s *sender) Run(ctx context.Context) {
 	lanes.Wait()
 }
 
-// send asks for one action until there is an answer that lasts.
-func (s *sender) send(ctx context.Context, i int, a *action, place int) {
+func (s *sender) message(i int, a *action) *nats.Msg {
 	m := nats.NewMsg(fmt.Sprintf("%s.action.%s.%d.%s", prefix, account, a.conversation, a.kind))
 	m.Header.Set(nats.MsgIdHdr, a.key)
 	m.Data = s.body(i, a)
+	return m
+}
+
+// insist asks until there is an answer that lasts, or ctx ends.
+func (s *sender) insist(ctx context.Context, m *nats.Msg, answered func(refusal string)) {
 	for ctx.Err() == nil {
-		refusal, again := s.ask(ctx, m)
-		if !again {
+		if refusal, again := s.ask(ctx, m); !again {
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			a.accepted, a.refused, a.place = refusal == "", refusal, place
+			answered(refusal)
 			return
 		}
 		_ = pass(ctx, retryPause) // ctx is looked at above
 	}
 }
 
-// body is the same each time that it is asked for.
 func (s *sender) body(i int, a *action) []byte {
 	switch a.kind {
 	case event.SendMessage:

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"slices"
@@ -187,7 +188,7 @@ func (r *Row) judgeActions(t truth) {
 	}
 	for _, a := range t.actions {
 		if !a.accepted {
-			r.found(&r.Unaccepted, "refused", "action %s, %s: %s", a.key, a.kind, a.refused)
+			r.found(&r.Unaccepted, "refused", "action %s, %s: %s", a.key, a.kind, cmp.Or(a.refused, "no answer that lasts"))
 			continue
 		}
 		r.Accepted++

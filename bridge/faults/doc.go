@@ -22,5 +22,8 @@
 // agent elsewhere. Actions change the status of other conversations than that
 // agent does: what two people set at once has no owner. A careful client sends
 // the actions: the same one under the same key until it is accepted, and no
-// later one of its conversation before.
+// later one of its conversation before. Now and then it asks once more for one
+// that was accepted. An action that is not found and fails is bad here, too:
+// the bridge is told to send such ones again (unclear: resend). A mark_as_read
+// that is done twice is done once, and one of several may do for all.
 package faults

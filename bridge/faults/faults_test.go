@@ -64,7 +64,7 @@ var variants = []struct {
 	{"last messages compared instead of sets", "broken_sets", "burst", func(r faults.Row) int { return r.Missing }},
 	{"the consumer is not reset", "broken_reset", "killed-in-flush", func(r faults.Row) int { return r.DoneOrder }},
 	{"no ledger", "broken_ledger", "killed-in-flush", func(r faults.Row) int { return r.DoneTwice }},
-	{"no look before an action is sent again", "broken_look", "dropped", func(r faults.Row) int { return r.DoneTwice }},
+	{"no look before an action is sent again", "broken_look", "deaf", func(r faults.Row) int { return r.DoneTwice }},
 }
 
 // TestBrokenVariants shows that the table can be red. A variant is the product

@@ -106,7 +106,7 @@ var Columns = []Column{
 	{"done", "actions that the backend did", false, false, func(r Row) int { return r.Done }},
 	{"done twice", "actions that it did more than once", true, true, func(r Row) int { return r.DoneTwice }},
 	{"done order", "actions done after a later one of their conversation", true, true, func(r Row) int { return r.DoneOrder }},
-	{"lost", "actions neither done nor told as failed", true, false, func(r Row) int { return r.Lost }},
+	{"lost", "actions neither done, a read by another, nor told as failed", true, false, func(r Row) int { return r.Lost }},
 	{"failed", "actions told as failed or expired", true, true, func(r Row) int { return r.Failed }},
 	{"untold", "actions without a result", true, false, func(r Row) int { return r.Untold }},
 	{"told twice", "actions with two results", true, true, func(r Row) int { return r.ToldTwice }},

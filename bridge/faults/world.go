@@ -31,7 +31,9 @@ const (
 )
 
 // configuration of the bridge: what is shortened is how soon it notices, so
-// that a row takes a minute and not an hour. What it does then is its own.
+// that a row takes a minute and not an hour. What it does then is its own. An
+// action that is not found is sent again: that is where it may be done twice,
+// while one that is given up fails, which the table counts as bad.
 var configuration = template.Must(template.New("").Parse(`data_dir: {{.Data}}
 prefix: ` + prefix + `
 nats:
@@ -48,6 +50,7 @@ accounts:
     token: {{.Token}}
     message_type: 1
     self: {sender_type: User, sender_id: {{.Agent}}}
+    unclear: resend
     reconnect: {initial: 200ms, max: 2s}
     heartbeat: {interval: 2s, timeout: 2s}
     reconcile: {interval: 5s, sweep: 10s}
