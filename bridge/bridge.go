@@ -34,6 +34,9 @@ type Account struct {
 	// Reconcile says how what the socket does not tell is found; its Interval,
 	// Sweep, Depth, Rate and Backfill are taken.
 	Reconcile reconcile.Options
+	// Outbox says how actions are sent; its NoEcho, Unclear, Rate and Attempts
+	// are taken.
+	Outbox outbox.Options
 	// Debug logs every frame and every action, after Redact.
 	Debug bool
 	// Redact takes secrets out of a text; nil: there are none.
@@ -104,7 +107,15 @@ func newAccount(a Account, o Options, log *slog.Logger) *account {
 		Dialer: connector, Frame: in.frame, Initial: a.Initial, Max: a.Max, Attempts: a.Attempts,
 		Heartbeat: a.Heartbeat, HeartbeatTimeout: a.HeartbeatTimeout, Log: log,
 	})
-	out := outbox.New(outbox.Options{Account: a.Name, Source: source, Bus: b, Link: l, Self: a.Self, TracerProvider: o.TracerProvider, Log: log})
+	send := a.Outbox
+	send.Account, send.Source, send.Bus, send.Link, send.Self = a.Name, source, b, l, a.Self
+	send.Backend, send.TracerProvider, send.Log = a.Connector, o.TracerProvider, log
+	send.Ledger = func(ctx context.Context, since time.Time, each func(outbox.LedgerEntry) error) error {
+		return b.ReadLedgerSince(ctx, a.Name, since, func(sender, id string, written time.Time, data []byte) error {
+			return each(outbox.LedgerEntry{Sender: sender, ID: id, Written: written, Data: data})
+		})
+	}
+	out := outbox.New(send)
 	in.outbox = out
 	return &account{name: a.Name, link: l, outbox: out, inbound: in, reconcile: in.reconcile}
 }

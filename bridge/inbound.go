@@ -100,6 +100,9 @@ func (in *inbound) frame(ctx context.Context, f connectors.Frame) error {
 		in.reconcile.Suspect()
 		in.counts.complaints.Add(1)
 		in.outbox.Complained(f.Text)
+		if f.ClientRef != "" {
+			in.outbox.Refused(f.ClientRef, f.Text)
+		}
 		in.log.Warn("the backend reports an error", "text", f.Text)
 	}
 	return nil
@@ -108,7 +111,7 @@ func (in *inbound) frame(ctx context.Context, f connectors.Frame) error {
 // event takes an event of the socket.
 func (in *inbound) event(ctx context.Context, f connectors.Frame) error {
 	in.counts.countReceived(f.Type)
-	e := in.envelope(f, reconcile.Identity(in.account, f))
+	e := in.envelope(f, reconcile.Identity(in.account, f), false)
 	if e.Type.Live() {
 		in.counts.live.Add(1)
 		if err := in.bus.PublishLive(e); err != nil {
@@ -121,9 +124,9 @@ func (in *inbound) event(ctx context.Context, f connectors.Frame) error {
 
 // envelope makes the event that a frame tells. It is called for every event of
 // the account, in order: that is when the echo of an action is known.
-func (in *inbound) envelope(f connectors.Frame, id string) event.Event {
+func (in *inbound) envelope(f connectors.Frame, id string, replayed bool) event.Event {
 	e := event.Event{
-		ID: id, Type: f.Type, Source: in.source,
+		ID: id, Type: f.Type, Source: in.source, Replayed: replayed,
 		Account: in.account, Conversation: f.Conversation, Time: f.Time, Data: f.Data,
 	}
 	if e.Time.IsZero() {
@@ -140,8 +143,7 @@ func (in *inbound) publish(ctx context.Context, item reconcile.Item) error {
 	if e == nil {
 		in.counts.countReceived(item.Frame.Type)
 		in.counts.replayed.Add(1)
-		replayed := in.envelope(item.Frame, item.ID)
-		replayed.Replayed = true
+		replayed := in.envelope(item.Frame, item.ID, true)
 		e = &replayed
 	}
 	span := in.trace(e, item.Frame)

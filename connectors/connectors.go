@@ -138,8 +138,8 @@ type Frame struct {
 	Updated time.Time
 	// SenderType is that of a message.
 	SenderType string
-	// ClientRef is the ref of the action that caused the event, where the
-	// backend echoes it.
+	// ClientRef is the ref of the action that caused the event, or that a
+	// Complaint is about, where the backend echoes it.
 	ClientRef string
 	// Text is what a Complaint says.
 	Text string

@@ -112,6 +112,29 @@ func (b *Bus) ReadEvents(ctx context.Context, account string, from uint64, fn fu
 	return nil
 }
 
+// ReadLedgerSince calls fn for the entries of an account that were written since
+// then, the oldest first.
+func (b *Bus) ReadLedgerSince(ctx context.Context, account string, since time.Time, fn func(sender, id string, written time.Time, entry []byte) error) error {
+	err := read(ctx, b.js, b.streams.ledger, jetstream.ConsumerConfig{
+		FilterSubjects: []string{b.subjects.ledgers(account)},
+		DeliverPolicy:  jetstream.DeliverByStartTimePolicy, OptStartTime: &since,
+	}, func(m jetstream.Msg) error {
+		k, err := b.subjects.parseLedger(m.Subject())
+		if err != nil {
+			return err
+		}
+		meta, err := m.Metadata()
+		if err != nil {
+			return fmt.Errorf("read a message's metadata: %w", err)
+		}
+		return fn(k.Sender, k.ID, meta.Timestamp, m.Data())
+	})
+	if err != nil {
+		return fmt.Errorf("read the ledger of account %s: %w", account, err)
+	}
+	return nil
+}
+
 // read calls fn for all that a stream has now of what the consumer selects.
 func read(ctx context.Context, js jetstream.JetStream, stream string, c jetstream.ConsumerConfig, fn func(jetstream.Msg) error) error {
 	c.AckPolicy, c.MemoryStorage, c.InactiveThreshold = jetstream.AckNonePolicy, true, time.Minute

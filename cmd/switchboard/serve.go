@@ -184,6 +184,9 @@ func accounts(cfg *config.Config) []bridge.Account {
 				Interval: a.Reconcile.Interval, Sweep: a.Reconcile.Sweep, Depth: a.Reconcile.Depth,
 				Rate: a.Reconcile.Rate, Backfill: a.Backfill.Since,
 			},
+			Outbox: outbox.Options{
+				NoEcho: a.Confirm == "none", Unclear: outbox.Unclear(a.Unclear), Rate: a.Outbox.Rate, Attempts: a.Outbox.Attempts,
+			},
 			Debug: a.Debug, Redact: func(s string) string { return secret.Scrub(s, cfg.Secrets()...) },
 		})
 	}

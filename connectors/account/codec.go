@@ -29,7 +29,7 @@ func parse(raw []byte) connectors.Frame {
 		f.Kind = connectors.Pong
 		return f
 	case "error":
-		f.Kind, f.Text = connectors.Complaint, fields.complaint
+		f.Kind, f.Text, f.ClientRef = connectors.Complaint, fields.complaint, fields.clientRef
 		if f.Text == "" {
 			f.Text = string(f.Data)
 		}
