@@ -26,6 +26,7 @@ const (
 	headerTraceState  = "tracestate"
 	headerExpires     = "switchboard-expires"
 	headerAt          = "switchboard-at"
+	headerHash        = "switchboard-hash"
 )
 
 // encode is the event as a message.

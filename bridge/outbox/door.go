@@ -126,7 +126,7 @@ func (d *Door) take(sender string, a event.Action, answer func(bus.Answer)) {
 		return
 	}
 	span := o.traceQueued(&a, sender)
-	d.bus.Enqueue(sender, a, func(sequence uint64, duplicate bool, err error) {
+	d.bus.Enqueue(sender, a, "", func(sequence uint64, duplicate bool, err error) {
 		defer endQueued(span, duplicate, err)
 		switch {
 		case err != nil:
