@@ -47,6 +47,8 @@ type Options struct {
 	// Drain is how long actions under way may take when the outbox is stopped;
 	// default 3 s.
 	Drain time.Duration
+	// Limits bound what waits.
+	Limits Limits
 	// TracerProvider makes the spans; nil: nothing is traced.
 	TracerProvider trace.TracerProvider
 	Log            *slog.Logger
@@ -66,6 +68,7 @@ type Outbox struct {
 	counts counts
 	echoes *echoes
 	typing *typing
+	keys   *keys
 
 	mu    sync.Mutex
 	lanes map[string][]*job      // by conversation; the first is under way
@@ -94,7 +97,7 @@ type counts struct {
 // Status is a snapshot of an outbox; counts are since the bridge began.
 type Status struct {
 	// Accepted counts actions taken into the queue, Duplicates those whose id
-	// was there, Refused those that could not be stored.
+	// was known, Refused those that could not be.
 	Accepted   uint64 `json:"accepted"`
 	Duplicates uint64 `json:"duplicates"`
 	Refused    uint64 `json:"refused"`
@@ -121,7 +124,7 @@ func New(o Options) *Outbox {
 	}
 	return &Outbox{
 		o: o, tracer: tracing.New(o.TracerProvider, "bridge/outbox"), echoes: newEchoes(o.Self), typing: newTyping(o.Link, o.Log),
-		lanes: map[string][]*job{}, out: map[uint64]*bus.Queued{},
+		lanes: map[string][]*job{}, out: map[uint64]*bus.Queued{}, keys: newKeys(o.Account, o.Limits),
 	}
 }
 

@@ -23,6 +23,8 @@ type entry struct {
 	Reason   string `json:"reason,omitempty"`
 	// Event is the id of the event that confirmed it.
 	Event string `json:"event,omitempty"`
+	// Hash tells its payload from another's; see [keys].
+	Hash string `json:"hash,omitempty"`
 }
 
 const (
@@ -175,6 +177,7 @@ func (o *Outbox) finish(ctx context.Context, j *job) error {
 	if err := j.Done(ctx); err != nil {
 		return err
 	}
+	o.keys.done(j.Sender, j.Action.ID, j.Hash)
 	endProcessing(j)
 	switch j.end {
 	case event.ActionConfirmed:
@@ -219,6 +222,7 @@ func (o *Outbox) tell(ctx context.Context, j *job, t event.Type) error {
 }
 
 func (o *Outbox) write(ctx context.Context, j *job, e entry) error {
+	e.Hash = j.Hash
 	data, err := json.Marshal(e)
 	if err != nil {
 		return fmt.Errorf("write the ledger: %w", err)
