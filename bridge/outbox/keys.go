@@ -38,6 +38,8 @@ type known struct {
 	when     int64 // Unix seconds
 	size     int32
 	state    state
+	// doubt: an earlier attempt to queue it may have.
+	doubt bool
 }
 
 type state uint8
@@ -126,7 +128,7 @@ func (k *keys) begin(sender string, a event.Action, payload digest, answer func(
 			return &bus.Answer{Code: statusFull, Err: err}
 		}
 		k.backlog.add(sender, len(a.Body))
-		k.known[key] = known{payload: payload, when: time.Now().Unix(), size: int32(len(a.Body)), state: queueing}
+		k.known[key] = known{payload: payload, when: time.Now().Unix(), size: int32(len(a.Body)), state: queueing, doubt: ok}
 		admit = true
 		return nil
 	}()
@@ -162,7 +164,7 @@ func (k *keys) end(sender, id string, sequence uint64, err error, unclear bool) 
 	}
 	switch {
 	case was.state == finished: // it was in the queue indeed
-	case unclear:
+	case unclear || was.doubt:
 		was.state = doubtful
 		k.known[key] = was
 	default:
