@@ -3,8 +3,8 @@ package bus
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -101,13 +101,16 @@ func (r *ActionRequest) Answer(a Answer) error {
 }
 
 // Enqueue puts a checked action into its account's queue, in the order of the
-// calls. done is called once, by another goroutine, when the action is on disk
-// or was not accepted.
-func (b *Bus) Enqueue(sender string, a event.Action, done func(sequence uint64, duplicate bool, err error)) {
+// calls. hash tells its payload from another's. Nothing of a sender goes into
+// the message but what is in the action. done is called once, maybe before
+// Enqueue returns, when the action is on disk or was not accepted, which takes
+// no longer than 5 s; it must not block. An error that matches [ErrUnclear]
+// says that the action may be in the queue all the same.
+func (b *Bus) Enqueue(sender string, a event.Action, hash string, done func(sequence uint64, duplicate bool, err error)) {
 	h := nats.Header{
-		nats.MsgIdHdr: {a.Account + "/" + sender + "/" + a.ID},
+		nats.MsgIdHdr: {durable(a.Account) + "/" + durable(sender) + "/" + a.ID},
 		headerAccount: {a.Account}, headerSubject: {a.Conversation}, headerType: {string(a.Type)},
-		headerBy: {sender}, headerAction: {a.ID},
+		headerBy: {sender}, headerAction: {a.ID}, headerHash: {hash},
 	}
 	if !a.At.IsZero() {
 		h[headerAt] = []string{a.At.UTC().Format(time.RFC3339Nano)}
@@ -116,21 +119,18 @@ func (b *Bus) Enqueue(sender string, a event.Action, done func(sequence uint64, 
 		h[headerExpires] = []string{a.Expires.UTC().Format(time.RFC3339Nano)}
 	}
 	if a.TraceParent != "" {
-		h[headerTraceParent], h[headerTraceState] = []string{a.TraceParent}, []string{a.TraceState}
+		h[headerTraceParent], h[headerTraceState] = []string{oneLine(a.TraceParent)}, []string{oneLine(a.TraceState)}
 	}
-	ack, err := b.js.PublishMsgAsync(&nats.Msg{Subject: b.subjects.queue(a), Header: h, Data: a.Body})
-	if err != nil {
-		go done(0, false, fmt.Errorf("queue action: %w", err))
-		return
-	}
-	go func() {
-		select {
-		case a := <-ack.Ok():
-			done(a.Sequence, a.Duplicate, nil)
-		case err := <-ack.Err():
-			done(0, false, fmt.Errorf("queue action: %w", err))
-		}
-	}()
+	b.actions.put(&commit{
+		msg:  &nats.Msg{Subject: b.subjects.queue(a), Header: h, Data: a.Body},
+		lane: a.Account + "\x00" + a.Conversation,
+		done: func(sequence uint64, duplicate bool, err error) {
+			if err != nil {
+				err = fmt.Errorf("queue action: %w", err)
+			}
+			done(sequence, duplicate, err)
+		},
+	})
 }
 
 // Queue is the durable queue of one account's actions. One goroutine calls
@@ -151,6 +151,8 @@ type Queued struct {
 	Accepted time.Time
 	// Sequence is its place there; it tells one action from another.
 	Sequence uint64
+	// Hash tells its payload from another's.
+	Hash string
 
 	bus *Bus
 	msg jetstream.Msg
@@ -182,7 +184,7 @@ func (q *Queue) Next(ctx context.Context) (*Queued, error) {
 	}
 	h := msg.Headers()
 	queued := &Queued{
-		bus: q.bus, msg: msg, Sender: h.Get(headerBy),
+		bus: q.bus, msg: msg, Sender: h.Get(headerBy), Hash: h.Get(headerHash),
 		Action: event.Action{
 			ID: h.Get(headerAction), Type: event.ActionType(h.Get(headerType)), Account: h.Get(headerAccount),
 			Conversation: h.Get(headerSubject), Body: msg.Data(),
@@ -223,26 +225,12 @@ func (q *Queued) Later(d time.Duration) error { return q.msg.NakWithDelay(d) }
 
 // Bury stores the action as a dead letter of the outbox.
 func (q *Queued) Bury(ctx context.Context, reason string, attempts int) error {
-	return q.bus.bury(ctx, "outbox", q.Action.Account, q.Action.Conversation, q.msg.Headers(), q.msg.Data(), reason, attempts)
-}
-
-// WriteLedger writes what has become of an action, and returns when that is on disk.
-// There is one entry per action; it is kept for [KeyLife].
-func (b *Bus) WriteLedger(ctx context.Context, account, sender, id string, entry []byte) error {
-	if _, err := b.js.Publish(ctx, b.subjects.ledger(account, sender, id), entry); err != nil {
-		return fmt.Errorf("write the ledger: %w", err)
+	// What told the server how to queue it would tell it how to store this.
+	h := nats.Header{}
+	for name, values := range q.msg.Headers() {
+		if name == nats.MsgIdHdr || !strings.HasPrefix(name, "Nats-") {
+			h[name] = values
+		}
 	}
-	return nil
-}
-
-// ReadLedger returns the entry of an action, or nil when there is none.
-func (b *Bus) ReadLedger(ctx context.Context, account, sender, id string) ([]byte, error) {
-	msg, err := b.ledger.GetLastMsgForSubject(ctx, b.subjects.ledger(account, sender, id))
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the ledger: %w", err)
-	}
-	return msg.Data, nil
+	return q.bus.bury(ctx, "outbox", q.Action.Account, q.Action.Conversation, h, q.msg.Data(), reason, attempts)
 }

@@ -18,6 +18,7 @@ package bus
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -64,6 +65,13 @@ type Bus struct {
 	ledger   jetstream.Stream
 	store    jetstream.KeyValue
 	events   *publisher
+	// actions and entries write the queue and the ledger; the goroutines of
+	// both end with cut.
+	actions, entries *committer
+	cut              context.CancelFunc
+	// opened tells the writes of this bus from those of another.
+	opened string
+	writes atomic.Uint64
 	// first is the sequence with which a new feed begins: it sees what is
 	// published from the time on when this bus was opened.
 	first uint64
@@ -81,7 +89,7 @@ var ErrInUse = errors.New("the data directory is in use by another bridge")
 // Open locks the data directory, starts or reaches NATS, and brings the
 // streams into their shape.
 func Open(ctx context.Context, o Options) (*Bus, error) {
-	b := &Bus{subjects: subjects{o.Prefix}, log: o.Log}
+	b := &Bus{subjects: subjects{o.Prefix}, log: o.Log, opened: rand.Text()}
 	if err := b.open(ctx, o); err != nil {
 		b.close()
 		return nil, err
@@ -142,14 +150,23 @@ func (b *Bus) open(ctx context.Context, o Options) (err error) {
 	if b.first, err = b.next(ctx); err != nil {
 		return err
 	}
-	b.events, err = newPublisher(b.conn, b.log)
-	return err
+	if b.events, err = newPublisher(b.conn, b.log); err != nil {
+		return err
+	}
+	writing, cut := context.WithCancel(context.WithoutCancel(ctx))
+	b.cut = cut
+	go b.actions.Run(writing)
+	go b.entries.Run(writing)
+	return nil
 }
 
-// Close publishes what is still to be published, for as long as ctx allows,
+// Close publishes and writes what is still to be, for as long as ctx allows,
 // and leaves or stops NATS.
 func (b *Bus) Close(ctx context.Context) error {
 	err := b.events.drain(ctx)
+	b.actions.close(ctx, b.cut)
+	b.entries.close(ctx, b.cut)
+	b.cut()
 	b.close()
 	return err
 }

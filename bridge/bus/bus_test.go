@@ -242,7 +242,7 @@ func TestActionsAreQueuedInOrderAndAnswered(t *testing.T) {
 			_ = r.Answer(bus.Answer{Err: r.Err, Code: 400})
 			return
 		}
-		b.Enqueue("nats", r.Action, func(seq uint64, dup bool, err error) {
+		b.Enqueue("nats", r.Action, "hash", func(seq uint64, dup bool, err error) {
 			if err := r.Answer(bus.Answer{Sequence: seq, Duplicate: dup, Err: err}); err != nil {
 				t.Error(err)
 			}

@@ -27,6 +27,7 @@ const (
 	headerExpires     = "switchboard-expires"
 	headerAt          = "switchboard-at"
 	headerSequence    = "switchboard-sequence"
+	headerHash        = "switchboard-hash"
 )
 
 // encode is the event as a message.

@@ -57,10 +57,11 @@ func (b *Bus) ensureStreams(ctx context.Context, o Options) error {
 		{
 			Name: b.streams.actions, Subjects: []string{p + ".queue.>"}, Retention: jetstream.WorkQueuePolicy,
 			Discard: jetstream.DiscardNew, MaxMsgs: maxBacklog, MaxBytes: maxActions, Duplicates: KeyLife,
+			AllowAtomicPublish: true, AllowDirect: true,
 		},
 		{
 			Name: b.streams.ledger, Subjects: []string{p + ".ledger.>"}, MaxAge: KeyLife, MaxBytes: maxLedger,
-			MaxMsgsPerSubject: 1, AllowDirect: true,
+			MaxMsgsPerSubject: 1, Duplicates: dedupe, AllowAtomicPublish: true, AllowDirect: true,
 		},
 		{
 			Name: b.streams.state, Subjects: []string{p + ".state.>"}, MaxBytes: maxState, MaxMsgsPerSubject: 1,
@@ -99,16 +100,28 @@ func (b *Bus) ensureStream(ctx context.Context, want jetstream.StreamConfig) err
 	} else if err == nil {
 		have := stream.CachedInfo().Config
 		have.Subjects, have.MaxAge, have.MaxBytes, have.MaxMsgs = want.Subjects, want.MaxAge, want.MaxBytes, want.MaxMsgs
-		have.Duplicates = want.Duplicates
+		have.Duplicates, have.AllowDirect = want.Duplicates, have.AllowDirect || want.AllowDirect
+		have.AllowAtomicPublish = have.AllowAtomicPublish || want.AllowAtomicPublish
 		stream, err = b.js.UpdateStream(ctx, have)
+		if err != nil && want.AllowAtomicPublish {
+			// An operator's stream may be of a kind that has no batches.
+			b.log.Warn("the stream cannot take atomic batches; it is written one by one, which is slower", "stream", want.Name, "error", err)
+			have.AllowAtomicPublish = false
+			stream, err = b.js.UpdateStream(ctx, have)
+		}
 	}
 	if err != nil {
 		return err
 	}
-	if want.Name == b.streams.ledger {
+	info := stream.CachedInfo()
+	switch want.Name {
+	case b.streams.actions:
+		b.actions, err = newCommitter(b.conn, info.Config.AllowAtomicPublish, b.log)
+	case b.streams.ledger:
 		b.ledger = stream
+		b.entries, err = newCommitter(b.conn, info.Config.AllowAtomicPublish, b.log)
 	}
-	return nil
+	return err
 }
 
 // next is the sequence that the next event will have.

@@ -54,7 +54,9 @@ func (s subjects) ledger(account, sender, id string) string {
 }
 
 // ledgers selects an account's entries.
-func (s subjects) ledgers(account string) string { return s.prefix + ".ledger." + token(account) + ".>" }
+func (s subjects) ledgers(account string) string {
+	return s.prefix + ".ledger." + token(account) + ".>"
+}
 
 func (s subjects) dead(owner, account, conversation string) string {
 	return s.prefix + ".dead." + owner + "." + token(account) + "." + token(conversation)

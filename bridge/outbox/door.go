@@ -29,6 +29,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/switchboard-dev/switchboard/bridge/bus"
@@ -41,6 +43,19 @@ var (
 	ErrUnknownAccount = errors.New("unknown account")
 	// ErrUnavailable: it cannot be accepted now; the same may be later.
 	ErrUnavailable = errors.New("cannot be accepted now")
+	// ErrKeyReused: the sender gave its id to another action before.
+	ErrKeyReused = errors.New("id used before")
+	// ErrFull: too much is accepted and not finished; see [Limits].
+	ErrFull = errors.New("too many actions wait")
+)
+
+// What the errors are as HTTP codes.
+const (
+	statusInvalid     = http.StatusBadRequest
+	statusUnknown     = http.StatusNotFound
+	statusKeyReused   = http.StatusConflict
+	statusFull        = http.StatusTooManyRequests
+	statusUnavailable = http.StatusServiceUnavailable
 )
 
 // NATS is the sender of what comes over NATS without a name.
@@ -51,18 +66,29 @@ type Door struct {
 	bus      *bus.Bus
 	accounts map[string]*Outbox
 	log      *slog.Logger
+
+	loading sync.Mutex
+	loaded  atomic.Bool
 }
 
 // NewDoor returns the door to the given accounts' outboxes.
 func NewDoor(b *bus.Bus, accounts map[string]*Outbox, log *slog.Logger) *Door {
-	return &Door{b, accounts, log}
+	return &Door{bus: b, accounts: accounts, log: log}
 }
 
-// Run answers the actions that come over NATS until ctx ends.
+// Run reads what was accepted before, and then answers the actions that come
+// over NATS until ctx ends.
 func (d *Door) Run(ctx context.Context) error {
+	for d.load(ctx) != nil {
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 	stop, err := d.bus.ServeActions(func(r *bus.ActionRequest) {
 		if r.Err != nil {
-			d.answer(r, bus.Answer{Err: fmt.Errorf("%w: %w", event.ErrInvalidAction, r.Err), Code: http.StatusBadRequest})
+			d.answer(r, bus.Answer{Err: fmt.Errorf("%w: %w", event.ErrInvalidAction, r.Err), Code: statusInvalid})
 			return
 		}
 		d.take(NATS, r.Action, func(a bus.Answer) { d.answer(r, a) })
@@ -89,6 +115,11 @@ func (d *Door) answer(r *bus.ActionRequest, a bus.Answer) {
 // typing, when it was sent. duplicate says that the sender's id had been
 // accepted before.
 func (d *Door) Act(ctx context.Context, sender string, a event.Action) (duplicate bool, err error) {
+	if !a.Type.Live() {
+		if err := d.load(ctx); err != nil {
+			return false, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+	}
 	answer := make(chan bus.Answer, 1)
 	d.take(sender, a, func(a bus.Answer) { answer <- a })
 	select {
@@ -99,47 +130,90 @@ func (d *Door) Act(ctx context.Context, sender string, a event.Action) (duplicat
 	}
 }
 
+// load reads the keys of what was accepted before, once: nothing is accepted
+// before they are known.
+func (d *Door) load(ctx context.Context) error {
+	if d.loaded.Load() {
+		return nil
+	}
+	d.loading.Lock()
+	defer d.loading.Unlock()
+	if d.loaded.Load() {
+		return nil
+	}
+	for k, err := range d.bus.Keys(ctx) {
+		if err != nil {
+			d.log.Warn("nothing is accepted yet: what was accepted before cannot be read", "error", err)
+			return fmt.Errorf("read what was accepted before: %w", err)
+		}
+		if o := d.accounts[k.Account]; o != nil {
+			o.keys.restore(k)
+		}
+	}
+	d.loaded.Store(true)
+	return nil
+}
+
 // take checks an action and passes it on, in the order of the calls.
 func (d *Door) take(sender string, a event.Action, answer func(bus.Answer)) {
 	if err := a.Check(); err != nil {
-		answer(bus.Answer{Err: err, Code: http.StatusBadRequest})
+		answer(bus.Answer{Err: err, Code: statusInvalid})
 		return
 	}
 	o := d.accounts[a.Account]
 	if o == nil {
-		answer(bus.Answer{Code: http.StatusNotFound, Err: fmt.Errorf("%w %q: this bridge has %s",
+		answer(bus.Answer{Code: statusUnknown, Err: fmt.Errorf("%w %q: this bridge has %s",
 			ErrUnknownAccount, a.Account, strings.Join(d.names(), ", "))})
 		return
 	}
 	if a.Type.Live() {
 		o.typing.take(sender, a, func(err error) {
 			if err != nil {
-				answer(bus.Answer{Code: http.StatusServiceUnavailable, Err: fmt.Errorf("%w: %w", ErrUnavailable, err)})
+				answer(bus.Answer{Code: statusUnavailable, Err: fmt.Errorf("%w: %w", ErrUnavailable, err)})
 				return
 			}
 			answer(bus.Answer{})
 		})
 		return
 	}
-	if !a.Expires.IsZero() && a.Expires.Before(time.Now()) {
-		answer(bus.Answer{Code: http.StatusBadRequest, Err: fmt.Errorf("%w: it has expired already", event.ErrInvalidAction)})
+	payload := hashOf(a)
+	if !o.keys.begin(sender, a, payload, func(a bus.Answer) { o.count(a); answer(a) }) {
 		return
 	}
 	span := o.traceQueued(&a, sender)
-	d.bus.Enqueue(sender, a, func(sequence uint64, duplicate bool, err error) {
+	d.bus.Enqueue(sender, a, payload.String(), func(sequence uint64, duplicate bool, err error) {
 		defer endQueued(span, duplicate, err)
-		switch {
-		case err != nil:
-			o.counts.refused.Add(1)
-			answer(bus.Answer{Code: http.StatusServiceUnavailable, Err: fmt.Errorf("%w: %w", ErrUnavailable, err)})
-			return
-		case duplicate:
-			o.counts.duplicates.Add(1)
-		default:
-			o.counts.accepted.Add(1)
+		asked := o.keys.end(sender, a.ID, sequence, err, errors.Is(err, bus.ErrUnclear))
+		is := bus.Answer{Sequence: sequence, Duplicate: duplicate}
+		if err != nil {
+			is = bus.Answer{Code: statusUnavailable, Err: fmt.Errorf("%w: %w", ErrUnavailable, err)}
 		}
-		answer(bus.Answer{Sequence: sequence, Duplicate: duplicate})
+		o.count(is)
+		answer(is)
+		is.Duplicate = err == nil
+		for _, answer := range asked {
+			answer(is)
+		}
 	})
+}
+
+func (o *Outbox) count(a bus.Answer) {
+	switch {
+	case a.Err != nil:
+		o.counts.refused.Add(1)
+	case a.Duplicate:
+		o.counts.duplicates.Add(1)
+	default:
+		o.counts.accepted.Add(1)
+	}
+}
+
+// expired says that there is no time left to do it in.
+func expired(a event.Action) error {
+	if !a.Expires.IsZero() && a.Expires.Before(time.Now()) {
+		return fmt.Errorf("%w: it has expired already", event.ErrInvalidAction)
+	}
+	return nil
 }
 
 func (d *Door) names() []string {

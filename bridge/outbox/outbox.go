@@ -87,6 +87,8 @@ type Options struct {
 	// Drain is how long actions under way may take when the outbox is stopped;
 	// default 3 s.
 	Drain time.Duration
+	// Limits bound what waits.
+	Limits Limits
 	// TracerProvider makes the spans; nil: nothing is traced.
 	TracerProvider trace.TracerProvider
 	Log            *slog.Logger
@@ -102,6 +104,7 @@ type Outbox struct {
 	turns  *turns
 	// began is when Run did. It is set before the lanes run.
 	began time.Time
+	keys  *keys
 
 	// asking has a token of each who asks the backend's REST.
 	asking chan struct{}
@@ -148,7 +151,7 @@ type counts struct {
 // Status is a snapshot of an outbox; counts are since the bridge began.
 type Status struct {
 	// Accepted counts actions taken into the queue, Duplicates those whose id
-	// was there, Refused those that could not be stored.
+	// was known, Refused those that could not be.
 	Accepted   uint64 `json:"accepted"`
 	Duplicates uint64 `json:"duplicates"`
 	Refused    uint64 `json:"refused"`
@@ -190,7 +193,7 @@ func New(o Options) *Outbox {
 		o: o, tracer: tracing.New(o.TracerProvider, "bridge/outbox"), echoes: newEchoes(o.Account, o.Self),
 		typing: newTyping(o.Link, o.Log), turns: newTurns(o.Rate),
 		asking: make(chan struct{}, askers), closing: make(chan struct{}, 1), reading: make(chan struct{}, 1),
-		lanes: map[string][]*job{}, out: map[uint64]*bus.Queued{}, parked: map[uint64]struct{}{},
+		lanes: map[string][]*job{}, out: map[uint64]*bus.Queued{}, parked: map[uint64]struct{}{}, keys: newKeys(o.Account, o.Limits),
 	}
 }
 

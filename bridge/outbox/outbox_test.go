@@ -1,6 +1,7 @@
 package outbox_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -203,8 +204,11 @@ func TestAnIDIsDoneOnceForEachSender(t *testing.T) {
 		t.Error("the first is a duplicate")
 	}
 	results.wants("x", event.ActionConfirmed, "")
-	if !r.act(send(conversation, "x", "hello again")) {
+	if !r.act(send(conversation, "x", "hello")) {
 		t.Error("the second is no duplicate")
+	}
+	if _, err := r.door.Act(t.Context(), sender, send(conversation, "x", "hello again")); !errors.Is(err, outbox.ErrKeyReused) {
+		t.Errorf("another action under its id: %v", err)
 	}
 	if duplicate, err := r.door.Act(t.Context(), "another", send(conversation, "x", "from another")); err != nil || duplicate {
 		t.Errorf("another sender's: duplicate %t, %v", duplicate, err)
@@ -230,14 +234,18 @@ func TestAnIDIsRememberedOverARestart(t *testing.T) {
 	first := results.wants("x", event.ActionConfirmed, "")
 	r.stop()
 
-	// A work queue forgets what is done, and with it the id: it is in the queue
-	// again, and in the ledger as done.
+	// A work queue forgets what is done, and with it the id; the ledger does not.
 	r.open()
 	results = r.watch()
 	r.run()
-	r.act(send(conversation, "x", "hello"))
+	if !r.act(send(conversation, "x", "hello")) {
+		t.Error("it was accepted twice")
+	}
+	if _, err := r.door.Act(t.Context(), sender, send(conversation, "x", "hello again")); !errors.Is(err, outbox.ErrKeyReused) {
+		t.Errorf("another action under its id: %v", err)
+	}
 	r.act(send(conversation, "y", "after it"))
-	results.wants("y", event.ActionConfirmed, "") // and nothing of x: its end is the same event as before
+	results.wants("y", event.ActionConfirmed, "")
 	if got := r.contents(conversation); !slices.Equal(got, []string{"hello", "after it"}) {
 		t.Errorf("messages: %q", got)
 	}
@@ -245,7 +253,7 @@ func TestAnIDIsRememberedOverARestart(t *testing.T) {
 	if err != nil || n != 2 {
 		t.Errorf("%d actions were confirmed, %v; the first was %s", n, err, first.id)
 	}
-	r.counts(outbox.Status{Accepted: 2, Sent: 1, Confirmed: 2})
+	r.counts(outbox.Status{Accepted: 1, Duplicates: 1, Refused: 1, Sent: 1, Confirmed: 1})
 }
 
 func TestWhatTheLedgerSaysDecidesWhatHappensAfterACrash(t *testing.T) {
@@ -267,10 +275,10 @@ func TestWhatTheLedgerSaysDecidesWhatHappensAfterACrash(t *testing.T) {
 			r := prepare(t, simulator.Options{}, nil)
 			conversation := r.conversation()
 			r.open()
+			r.act(send(conversation, "x", "hello"))
 			if err := r.bus.WriteLedger(t.Context(), "7", sender, "x", []byte(tt.entry)); err != nil {
 				t.Fatal(err)
 			}
-			r.act(send(conversation, "x", "hello"))
 			r.act(send(conversation, "y", "after it"))
 			results := r.watch()
 			r.run()

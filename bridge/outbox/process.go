@@ -32,6 +32,8 @@ type entry struct {
 	Conversation string           `json:"conversation,omitempty"`
 	// Baseline is what was known before it was first sent; nil: it never was.
 	Baseline *baseline `json:"baseline,omitempty"`
+	// Hash tells its payload from another's; see [keys].
+	Hash string `json:"hash,omitempty"`
 }
 
 const (
@@ -78,7 +80,7 @@ func (o *Outbox) recall(ctx context.Context, j *job) error {
 			return err
 		}
 		j.entry = entry{State: accepted}
-		if data != nil {
+		if data != nil && useLedger {
 			if err := json.Unmarshal(data, &j.entry); err != nil {
 				return fmt.Errorf("read the ledger: %w", err)
 			}
@@ -241,6 +243,7 @@ func (o *Outbox) finish(ctx context.Context, j *job) error {
 	if err := j.Done(ctx); err != nil {
 		return err
 	}
+	o.keys.done(j.Sender, j.Action.ID, j.Hash)
 	endProcessing(j)
 	switch j.end {
 	case event.ActionConfirmed:
@@ -293,6 +296,7 @@ func (o *Outbox) publish(ctx context.Context, t event.Type, r event.ActionResult
 
 func (o *Outbox) write(ctx context.Context, j *job, e entry) error {
 	e.Type, e.Conversation = j.Action.Type, j.Action.Conversation
+	e.Hash = j.Hash
 	data, err := json.Marshal(e)
 	if err != nil {
 		return fmt.Errorf("write the ledger: %w", err)
