@@ -310,6 +310,31 @@ func TestWhatWasKeptIsGivenAlsoWhenTheNewConnectionBreaksMeanwhile(t *testing.T)
 	})
 }
 
+// A backend answers pings past what waits in its own queue.
+func TestWhatTheBackendHasNotSentYetOverTheOldConnectionIsNotLost(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.run()
+		r.fault(simulator.Fault{Name: simulator.Slow, Delay: 100 * time.Millisecond})
+		said := 0
+		for len(r.dialTimes()) < 2 {
+			// As much as it sends meanwhile: with the answers to our pings, of
+			// which nobody made room for, six or seven seconds are waiting then.
+			more := 10
+			if said == 0 {
+				more = 30
+			}
+			r.say(messages(said, said+more)...)
+			said += more
+			time.Sleep(time.Second)
+		}
+		r.say(messages(said, said+1)...)
+		r.recycled(1)
+		time.Sleep(time.Minute)
+		r.got(messages(0, said+1)...)
+		r.undisturbed(1)
+	}, often)
+}
+
 func TestAFailureOfTheFrameFunctionIsNotForgottenAtTheSwitch(t *testing.T) {
 	broken := errors.New("a bug")
 	for name, deaf := range map[string]bool{"on the old connection": false, "with what was kept": true} {

@@ -86,6 +86,15 @@ func TestALinkThatIsAwaySleepsOn(t *testing.T) {
 					r.Wake(why)
 					r.stays(was.State)
 					// It is no news later on.
+					r.down()
+					r.do(r.Connect)
+					r.until("given up", r.is(link.Error))
+					for _, c := range r.changes() {
+						if c.Reason == string(why) {
+							t.Errorf("change %+v", c)
+						}
+					}
+					r.up()
 					r.do(r.Connect)
 					time.Sleep(time.Minute)
 					r.wants(link.Connected, "accepted")
