@@ -170,6 +170,7 @@ func (g *gate) release(carried []digest) (dropped int, ok bool) {
 		rest = append(rest, k)
 	}
 	clear(g.kept[len(rest):])
+	g.record = record{}
 	g.kept, g.expected, g.until = rest, both, time.Now().Add(late)
 	g.state = draining
 	g.makeRoom()

@@ -71,6 +71,10 @@ func (r replacement) cancel() succession {
 	return <-r.done
 }
 
+// behind is how long the new connection has to carry what the old one carried
+// last.
+const behind = time.Second
+
 // succession is what became of the replacement of a connection.
 type succession struct {
 	conn    *conn
@@ -117,6 +121,7 @@ func (l *Link) dialNext(ctx, frames context.Context, old *conn) (*conn, error) {
 		return nil, err
 	}
 	next := newConn(frames, session, newGate(keeping, l.o.Frame))
+	next.gate.recorded(true)
 	next.start(frames, l.o.Heartbeat, l.o.HeartbeatTimeout)
 	return next, nil
 }
@@ -152,7 +157,19 @@ func (l *Link) overlap(ctx context.Context, old, next *conn) (dropped int, err e
 	if old.failure != nil {
 		return 0, old.failure
 	}
-	dropped, ok := next.gate.release(old.gate.recorded(false))
+	carried := old.gate.recorded(false)
+	if n := len(carried); n > 0 {
+		// A new one that is behind has little by which to tell where it began.
+		select {
+		case <-next.gate.carries(carried[n-1]):
+		case <-time.After(behind):
+		case <-next.gate.full:
+		case <-next.ctx.Done():
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		}
+	}
+	dropped, ok := next.gate.release(carried)
 	if !ok {
 		<-next.ctx.Done()
 		return 0, context.Cause(next.ctx)

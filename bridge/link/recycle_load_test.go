@@ -81,7 +81,17 @@ func TestUnderLoadNoFrameAndNoActionIsLostOrDoubledByReplacements(t *testing.T) 
 	sent := 0
 	pace := time.NewTicker(500 * time.Microsecond)
 	defer pace.Stop()
-	running.Go(func() {
+	// The backend begins to speak to a socket a moment after it has let it in.
+	for open := 0; open == 0; <-pace.C {
+		stats, err := sim.Stats("7")
+		if err != nil {
+			t.Fatal(err)
+		}
+		open = stats.Sockets.Open
+	}
+	var sending sync.WaitGroup
+	defer sending.Wait()
+	sending.Go(func() {
 		for ; !over(enough); sent++ {
 			if err := l.Send(ctx, event.Action{Type: event.MarkAsRead, Conversation: fmt.Sprint(conversation)}, fmt.Sprint("r", sent)); err != nil {
 				t.Errorf("action %d: %v", sent, err)
@@ -103,6 +113,7 @@ func TestUnderLoadNoFrameAndNoActionIsLostOrDoubledByReplacements(t *testing.T) 
 		said = append(said, next...)
 		<-pace.C
 	}
+	sending.Wait()
 	if err := sim.Broadcast("7", []byte(message(-1))); err != nil {
 		t.Fatal(err)
 	}
