@@ -9,10 +9,32 @@
 // 4 s, … up to the maximum, each with full jitter, beginning anew once a
 // connection has been stable for 30 s. Refused credentials are tried again in a
 // slow lane of 30 s to 5 min, with the token read anew. After [Link.Disconnect]
-// it stays away until told otherwise.
+// it stays away until told otherwise. [Link.Wake] tells it that the machine
+// slept or that its network came back; the package wake finds that out.
 //
 // Frames go to one function, one after the other, in the order of the socket.
 // While that function blocks, the socket is not read: that is the back-pressure.
+// [Options].Changed has returned from hearing of a connection before the first
+// frame of it is given to that function.
+//
+// # Recycling
+//
+// A socket that looks healthy can have gone deaf: Django Channels drops it from
+// its group after a day, and goes on answering its pings. So a connection is
+// replaced about every 12 h, make before break:
+//
+//	old  ──f1──f2──f3──f4──f5──┐ closed            given: f1 … f5 of the old one
+//	new        ┌─(f3──f4──f5──f6)──f7──▶           then f6, f7 … of the new one
+//
+// While both are open the frames of the old one are given and those of the new
+// one are kept; at the switch what both have carried falls out of what was kept,
+// each frame once for each time that the old one carried it, by its bytes. What
+// is left is given, and then the new one is read live. Where the backend tells
+// both sockets the same in the same order, no frame is lost and none is given
+// twice. Actions go over the new one from the middle of the overlap on, so that
+// what the backend answers to the last ones of the old is still read there. The
+// state stays connected throughout. Because the old one may have been deaf, a
+// comparison by REST is due after it: [Options].Recycled says when.
 package link
 
 import (
@@ -23,8 +45,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
-
+	"github.com/switchboard-dev/switchboard/bridge/link/wake"
 	"github.com/switchboard-dev/switchboard/connectors"
 	"github.com/switchboard-dev/switchboard/proto/event"
 )
@@ -47,10 +68,13 @@ type Status struct {
 	Reason string    `json:"reason"`
 	Since  time.Time `json:"since"`
 	// Attempt counts the dials that have failed since the last connection, or
-	// since somebody asked to connect; 0 while connected.
+	// since somebody asked to connect, or since the machine or its network woke;
+	// 0 while connected.
 	Attempt int `json:"attempt"`
-	// Connections counts those that were made.
+	// Connections counts those that were made, without those that took the place
+	// of a healthy one: Recycled counts these.
 	Connections int `json:"connections"`
+	Recycled    int `json:"recycled"`
 }
 
 // ErrNotConnected is returned by Send while there is no connection. Nothing
@@ -63,8 +87,12 @@ type Options struct {
 	// Frame takes each frame. When it fails, which is for a bug or the end of
 	// ctx, so does Run.
 	Frame func(context.Context, connectors.Frame) error
-	// Changed hears of each new status; it must not block. nil: nobody does.
+	// Changed hears of each new status; it must not block. nil: nobody does. Of
+	// Connected it hears before Frame gets anything of that connection.
 	Changed func(Status)
+	// Recycled is called when a connection has taken the place of a healthy one,
+	// of which Changed hears nothing; it must not block. nil: nobody is.
+	Recycled func()
 	// Initial and Max are the bounds of the backoff; default 1 s and 30 s.
 	Initial, Max time.Duration
 	// Attempts is after how many failed dials in a row to give up; 0: never.
@@ -74,299 +102,51 @@ type Options struct {
 	Heartbeat time.Duration
 	// HeartbeatTimeout is how long an answer may take; default 10 s.
 	HeartbeatTimeout time.Duration
-	Log              *slog.Logger
+	// Recycle is how long a connection lasts, give or take a tenth, before
+	// another takes its place; default 12 h, negative: as long as it holds.
+	Recycle time.Duration
+	// Overlap is how long both are open then; default 5 s.
+	Overlap time.Duration
+	Log     *slog.Logger
 }
-
-const (
-	// stable is how long a connection must last to count as good.
-	stable = 30 * time.Second
-	// refusedMin and refusedMax bound the waits of the slow lane.
-	refusedMin, refusedMax = 30 * time.Second, 5 * time.Minute
-)
 
 // Link is one account's connection. Its methods are safe for concurrent use.
 type Link struct {
 	o        Options
 	commands chan command
+	woken    chan struct{} // there is something in wakes
 
-	mu      sync.Mutex
-	status  Status
-	session connectors.Session // nil: not connected
-	ready   chan struct{}      // closed while connected
+	mu     sync.Mutex
+	status Status
+	out    *conn         // what actions are written to; nil: not connected
+	ready  chan struct{} // closed while there is one
+	wakes  wake.Reason   // what Wake said last; empty: it has been heard
 }
-
-type command int
-
-const (
-	connect command = iota
-	disconnect
-	reconnect
-)
-
-var commandNames = [...]string{"connect", "disconnect", "reconnect"}
-
-// reason is what a state says that the command led to.
-func (c command) reason() string { return commandNames[c] + " asked for" }
 
 // New returns a link. It does nothing before Run.
 func New(o Options) *Link {
-	if o.Initial <= 0 {
-		o.Initial = time.Second
+	def := func(d *time.Duration, value time.Duration) {
+		if *d <= 0 {
+			*d = value
+		}
 	}
-	if o.Max <= 0 {
-		o.Max = 30 * time.Second
-	}
-	if o.Heartbeat <= 0 {
-		o.Heartbeat = 30 * time.Second
-	}
-	if o.HeartbeatTimeout <= 0 {
-		o.HeartbeatTimeout = 10 * time.Second
+	def(&o.Initial, time.Second)
+	def(&o.Max, 30*time.Second)
+	def(&o.Heartbeat, 30*time.Second)
+	def(&o.HeartbeatTimeout, 10*time.Second)
+	def(&o.Overlap, 5*time.Second)
+	if o.Recycle == 0 {
+		o.Recycle = 12 * time.Hour
 	}
 	if o.Changed == nil {
 		o.Changed = func(Status) {}
 	}
+	if o.Recycled == nil {
+		o.Recycled = func() {}
+	}
 	return &Link{
-		o: o, commands: make(chan command), ready: make(chan struct{}),
+		o: o, commands: make(chan command), woken: make(chan struct{}, 1), ready: make(chan struct{}),
 		status: Status{State: Disconnected, Reason: "not started", Since: time.Now()},
-	}
-}
-
-// fullJitter waits between nothing and the interval, which doubles from
-// initial to max.
-func fullJitter(initial, max time.Duration) *backoff.ExponentialBackOff {
-	return &backoff.ExponentialBackOff{
-		InitialInterval: initial / 2, MaxInterval: max / 2, Multiplier: 2, RandomizationFactor: 1,
-	}
-}
-
-// slowLane waits between 30 s and 1 min, then twice as long, …, and never longer
-// than 5 min.
-func slowLane() *backoff.ExponentialBackOff {
-	return &backoff.ExponentialBackOff{
-		InitialInterval: refusedMin * 3 / 2, MaxInterval: refusedMax * 3 / 4, Multiplier: 2, RandomizationFactor: 1. / 3,
-	}
-}
-
-// Run keeps the connection until ctx ends, and returns its cause, or the error
-// of Options.Frame.
-func (l *Link) Run(ctx context.Context) (err error) {
-	defer func() { l.set(Disconnected, err.Error()) }()
-	lanes := lanes{fullJitter(l.o.Initial, l.o.Max), slowLane()}
-	reason := "starting"
-	for {
-		l.set(Connecting, reason)
-		asked, err := l.once(ctx)
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if broken, ok := errors.AsType[*frameError](err); ok {
-			return broken.err
-		}
-		if asked == noCommand {
-			if reason, asked, err = l.pause(ctx, lanes, err); err != nil {
-				return err
-			}
-		}
-		if asked == disconnect {
-			l.set(Disconnected, asked.reason())
-			if asked, err = l.away(ctx); err != nil {
-				return err
-			}
-		}
-		if asked != noCommand {
-			reason = asked.reason()
-			l.begin(lanes)
-		}
-	}
-}
-
-// lanes are the two ways to wait. Run's goroutine alone touches them.
-type lanes struct{ normal, slow *backoff.ExponentialBackOff }
-
-// pause waits, after a connection or a dial that ended with failure, until it
-// is time to dial again, and returns the reason to do so, or the command that
-// came first.
-func (l *Link) pause(ctx context.Context, lanes lanes, failure error) (string, command, error) {
-	was := l.Status()
-	attempt := 0
-	switch {
-	case was.State != Connected:
-		attempt = l.failed()
-	case time.Since(was.Since) >= stable:
-		l.begin(lanes)
-	}
-	if errors.Is(failure, connectors.ErrPermanent) || l.o.Attempts > 0 && attempt >= l.o.Attempts {
-		l.set(Error, fmt.Sprintf("gave up after %d attempts: %v", attempt, failure))
-		l.o.Log.Error("link gave up; `switchboard link connect` tries again", "attempts", attempt, "error", failure)
-		c, err := l.away(ctx)
-		return "", c, err
-	}
-	state, lane := Disconnected, lanes.normal
-	if errors.Is(failure, connectors.ErrRefused) {
-		state, lane = Error, lanes.slow
-	}
-	wait := lane.NextBackOff()
-	l.set(state, failure.Error())
-	l.o.Log.Warn("link is down", "state", state, "error", failure, "attempt", attempt, "again_in", wait.Round(time.Millisecond))
-	select {
-	case <-time.After(wait):
-		return "trying again after: " + failure.Error(), noCommand, nil
-	case c := <-l.commands:
-		return "", c, nil
-	case <-ctx.Done():
-		return "", noCommand, context.Cause(ctx)
-	}
-}
-
-// begin forgets what failed before.
-func (l *Link) begin(lanes lanes) {
-	lanes.normal.Reset()
-	lanes.slow.Reset()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.status.Attempt = 0
-}
-
-// away waits for the command to connect again.
-func (l *Link) away(ctx context.Context) (command, error) {
-	for {
-		select {
-		case c := <-l.commands:
-			if c != disconnect {
-				return c, nil
-			}
-			l.set(Disconnected, c.reason())
-		case <-ctx.Done():
-			return noCommand, context.Cause(ctx)
-		}
-	}
-}
-
-// noCommand is what once returns when nobody asked for the end.
-const noCommand command = -1
-
-// once dials and serves one connection. It returns why it ended, and the
-// command that ended it, if one did.
-func (l *Link) once(ctx context.Context) (command, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-
-	type dialed struct {
-		session connectors.Session
-		err     error
-	}
-	dial := make(chan dialed, 1)
-	go func() {
-		s, err := l.o.Dialer.Dial(ctx)
-		dial <- dialed{s, err}
-	}()
-	var session connectors.Session
-	for session == nil {
-		select {
-		case d := <-dial:
-			if d.err != nil {
-				return noCommand, d.err
-			}
-			session = d.session
-		case c := <-l.commands:
-			if c == connect {
-				continue // that is what it does
-			}
-			cancel()
-			if d := <-dial; d.err == nil {
-				d.session.Close()
-			}
-			return c, errAsked
-		}
-	}
-
-	l.connected(session)
-	ended := make(chan error, 2)
-	var handling handling
-	var working sync.WaitGroup
-	working.Go(func() { ended <- l.read(ctx, session, &handling) })
-	working.Go(func() { ended <- l.heartbeat(ctx, session, &handling) })
-	defer func() {
-		l.lost(session) // nobody writes to what is being closed
-		session.Close()
-		cancel()
-		working.Wait()
-	}()
-	for {
-		select {
-		case err := <-ended:
-			return noCommand, err
-		case c := <-l.commands:
-			if c != connect {
-				return c, errAsked
-			}
-		case <-ctx.Done():
-			return noCommand, context.Cause(ctx)
-		}
-	}
-}
-
-var errAsked = errors.New("asked for")
-
-// frameError is a failure of Options.Frame, and not of the connection.
-type frameError struct{ err error }
-
-func (e *frameError) Error() string { return e.err.Error() }
-
-// handling tells the heartbeat whether it is we who are slow.
-type handling struct {
-	mu     sync.Mutex
-	frames uint64 // handled so far
-	busy   bool   // one is being handled
-}
-
-func (h *handling) begin() { h.mu.Lock(); h.busy = true; h.mu.Unlock() }
-func (h *handling) end()   { h.mu.Lock(); h.busy = false; h.frames++; h.mu.Unlock() }
-
-func (h *handling) now() (frames uint64, busy bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.frames, h.busy
-}
-
-func (l *Link) read(ctx context.Context, s connectors.Session, h *handling) error {
-	for {
-		f, err := s.Receive(ctx)
-		if err != nil {
-			return err
-		}
-		h.begin()
-		err = l.o.Frame(ctx, f)
-		h.end()
-		if err != nil && ctx.Err() == nil {
-			return &frameError{err}
-		}
-	}
-}
-
-// heartbeat asks for a sign of life. A ping fails when nobody reads, so while
-// a frame is being handled, which back-pressure may make long, its failure says
-// nothing about the peer.
-func (l *Link) heartbeat(ctx context.Context, s connectors.Session, h *handling) error {
-	tick := time.NewTicker(l.o.Heartbeat / 2)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-		before, busyBefore := h.now()
-		pinging, cancel := context.WithTimeout(ctx, l.o.HeartbeatTimeout)
-		err := s.Ping(pinging)
-		if err != nil && pinging.Err() != nil {
-			err = fmt.Errorf("the connection is stale: no answer within %s: %w", l.o.HeartbeatTimeout, err)
-		}
-		cancel()
-		after, busyAfter := h.now()
-		if err != nil && !busyBefore && !busyAfter && before == after {
-			return err
-		}
 	}
 }
 
@@ -375,14 +155,19 @@ func (l *Link) heartbeat(ctx context.Context, s connectors.Session, h *handling)
 // said before is still read: one such failure is unclear, and not a row of them.
 func (l *Link) Send(ctx context.Context, a event.Action, ref string) error {
 	l.mu.Lock()
-	s := l.session
-	l.mu.Unlock()
-	if s == nil {
+	c := l.out
+	if c == nil {
+		l.mu.Unlock()
 		return ErrNotConnected
 	}
-	err := s.Send(ctx, a, ref)
+	// It is not closed for a newer one before this is written. The lock is
+	// free: nobody wants it alone while actions go to this connection.
+	c.writing.RLock()
+	l.mu.Unlock()
+	defer c.writing.RUnlock()
+	err := c.session.Send(ctx, a, ref)
 	if err != nil && ctx.Err() == nil && !errors.Is(err, connectors.ErrPermanent) {
-		l.lost(s)
+		l.lost(c)
 	}
 	return err
 }
@@ -409,6 +194,32 @@ func (l *Link) Status() Status {
 	return l.status
 }
 
+// command is what makes a link do something else than it would.
+type command int
+
+const (
+	// noCommand is that nobody asked.
+	noCommand command = iota
+	connect
+	disconnect
+	reconnect
+	slept
+	network
+)
+
+var commandNames = [...]string{connect: "connect", disconnect: "disconnect", reconnect: "reconnect"}
+
+// reason is what a state says that the command led to.
+func (c command) reason() string {
+	switch c {
+	case slept:
+		return string(wake.Slept)
+	case network:
+		return string(wake.Network)
+	}
+	return commandNames[c] + " asked for"
+}
+
 // Connect connects at once, where the link is away or waiting.
 func (l *Link) Connect(ctx context.Context) error { return l.command(ctx, connect) }
 
@@ -430,10 +241,43 @@ func (l *Link) command(ctx context.Context, c command) error {
 	}
 }
 
-func (l *Link) connected(s connectors.Session) {
+// sendOver has actions written to the connection from now on.
+func (l *Link) sendOver(c *conn) {
 	l.mu.Lock()
-	l.session = s
-	close(l.ready)
+	defer l.mu.Unlock()
+	if l.out == nil {
+		close(l.ready)
+	}
+	l.out = c
+}
+
+// lost keeps actions from being written to the connection.
+func (l *Link) lost(c *conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.unwritable = true
+	if l.out == c {
+		l.out, l.ready = nil, make(chan struct{})
+	}
+}
+
+// sendBack is lost, and has actions written to another connection again, where
+// that can be.
+func (l *Link) sendBack(from, to *conn) {
+	l.mu.Lock()
+	was, can := l.out == from, !to.unwritable && to.ctx.Err() == nil
+	l.mu.Unlock()
+	if was && can {
+		l.sendOver(to)
+	}
+	l.lost(from)
+}
+
+// connected says that there is a connection. Changed hears of it before
+// anything is read off it.
+func (l *Link) connected(c *conn) {
+	l.sendOver(c)
+	l.mu.Lock()
 	l.status.Connections++
 	l.status.Attempt = 0
 	l.mu.Unlock()
@@ -441,13 +285,14 @@ func (l *Link) connected(s connectors.Session) {
 	l.o.Log.Info("link is up")
 }
 
-// lost keeps actions from being written to the session.
-func (l *Link) lost(s connectors.Session) {
+// recycled says that another connection has taken the place of c.
+func (l *Link) recycled(c *conn, s succession) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.session == s {
-		l.session, l.ready = nil, make(chan struct{})
-	}
+	l.status.Recycled++
+	l.mu.Unlock()
+	l.o.Log.Info("a new connection took the place of the old one",
+		"lasted", time.Since(c.since).Round(time.Second), "frames_of_both", s.dropped)
+	l.o.Recycled()
 }
 
 // failed counts a failed attempt.

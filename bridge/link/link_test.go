@@ -20,6 +20,14 @@ var situations = []struct {
 	bring func(*rig)
 }{
 	{"connected", func(r *rig) { r.run(); r.wants(link.Connected, "") }},
+	{"connected, with another to take its place", func(r *rig) { r.overlapping(); r.wants(link.Connected, "") }},
+	{"connected, with actions over the other", func(r *rig) { r.overlapping(); time.Sleep(4 * time.Second) }},
+	{"connected, with another dialed", func(r *rig) {
+		r.run()
+		r.hang = true
+		r.until("dialed", r.dialed(2))
+		r.wants(link.Connected, "")
+	}},
 	{"dialing", func(r *rig) { r.hang = true; r.run(); r.wants(link.Connecting, "") }},
 	{"waiting for the next attempt", func(r *rig) {
 		r.down()
@@ -122,87 +130,49 @@ func TestACommandEndsWithItsContext(t *testing.T) {
 	})
 }
 
-func TestAStaleConnectionIsNoticedAndReplaced(t *testing.T) {
-	const interval, timeout = 20 * time.Second, 4 * time.Second
-	// closing is what the connector gives a peer that may be there still.
-	const closing = time.Second
-	for _, name := range []simulator.FaultName{simulator.HalfOpen, simulator.NoPong} {
-		t.Run(string(name), func(t *testing.T) {
-			inBubble(t, func(t *testing.T, r *rig) {
-				r.run()
-				time.Sleep(7*interval + time.Second) // in between two pings
-				if s := r.Status(); s.Connections != 1 {
-					t.Fatalf("status = %+v before anything happened", s)
-				}
-				stale := time.Now()
-				r.fault(simulator.Fault{Name: name})
-				r.until("noticed", r.is(link.Disconnected))
-				r.wants(link.Disconnected, "the connection is stale: no answer within 4s")
-				if took := time.Since(stale); took > interval/2+timeout+closing {
-					t.Errorf("it took %s", took)
-				}
-				if name == simulator.NoPong {
-					r.up()
-				}
-				r.until("connected", r.is(link.Connected))
-				if s := r.Status(); s.Connections != 2 || time.Since(stale) > interval/2+timeout+closing+time.Second {
-					t.Errorf("status = %+v after %s", s, time.Since(stale))
-				}
-			}, func(o *link.Options) { o.Heartbeat, o.HeartbeatTimeout = interval, timeout })
-		})
-	}
-}
-
-func TestASlowFrameFunctionIsBackPressureAndNoStaleConnection(t *testing.T) {
-	for name, takes := range map[string]time.Duration{
-		"less than a ping may take": 3 * time.Second,
-		"more than a ping may take": 12 * time.Second,
-		"more than a heartbeat":     17 * time.Second,
-		"minutes":                   5 * time.Minute,
-	} {
-		t.Run(name, func(t *testing.T) {
-			const count = 50
-			var r *rig
-			var contents []string
-			inBubble(t, func(t *testing.T, made *rig) {
-				r = made
-				r.run()
-				conversation, err := r.sim.OpenConversation("7", "Ada")
-				if err != nil {
+func TestChangedHasHeardOfAConnectionBeforeItsFirstFrame(t *testing.T) {
+	var order []string // Changed and Frame are called one at a time
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.run()
+		conversation, err := r.sim.OpenConversation("7", "Ada")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			r.fault(simulator.Fault{Name: simulator.Drop})
+			for n := r.Status().Connections; r.Status().Connections == n; time.Sleep(10 * time.Millisecond) {
+				if _, err := r.sim.CustomerWrites("7", conversation, "hello"); err != nil {
 					t.Fatal(err)
 				}
-				for n := range count {
-					if _, err := r.sim.CustomerWrites("7", conversation, strings.Repeat("x", n+1)); err != nil {
-						t.Fatal(err)
-					}
+			}
+			// It is hearing of it now.
+			for range 3 {
+				if _, err := r.sim.CustomerWrites("7", conversation, "hello"); err != nil {
+					t.Fatal(err)
 				}
-				time.Sleep((count + 3) * takes)
-				synctest.Wait()
-				if n := len(contents); n != count {
-					t.Errorf("%d of %d frames were handled", n, count)
-				}
-				if s := r.Status(); s.State != link.Connected || s.Connections != 1 || len(r.changes()) != 2 {
-					t.Errorf("status = %+v, changes: %+v", s, r.changes())
-				}
-				// And what is stale after it is noticed again.
-				r.fault(simulator.Fault{Name: simulator.HalfOpen})
-				r.until("noticed", r.is(link.Disconnected))
-			}, func(o *link.Options) {
-				o.Frame = func(ctx context.Context, f connectors.Frame) error {
-					if f.Type != event.MessageNew {
-						return nil
-					}
-					select {
-					case <-time.After(takes):
-					case <-ctx.Done():
-						return ctx.Err()
-					}
-					contents = append(contents, string(f.Data))
-					return nil
-				}
-			})
-		})
-	}
+			}
+			time.Sleep(5 * time.Second)
+		}
+		_ = r.end(errors.New("enough"))
+		got := strings.Join(order, " ")
+		if strings.Contains(got, "connected frame") || strings.Count(got, "connected heard frame frame frame") != 3 {
+			t.Errorf("order: %s", got)
+		}
+	}, func(o *link.Options) {
+		o.Frame = func(_ context.Context, f connectors.Frame) error {
+			if f.Kind == connectors.Event {
+				order = append(order, "frame")
+			}
+			return nil
+		}
+		o.Changed = func(s link.Status) {
+			if s.State == link.Connected {
+				order = append(order, "connected")
+				time.Sleep(time.Second)
+				order = append(order, "heard")
+			}
+		}
+	})
 }
 
 func TestFramesComeInTheirOrder(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -50,19 +51,53 @@ type rig struct {
 	hang    bool // handshakes get no answer
 	history []link.Status
 	frames  []connectors.Frame
+	lines   []*line // of all dials
+	hooks   int     // calls of Recycled
+}
+
+// line is the client's end of a connection.
+type line struct {
+	net.Conn
+	written atomic.Int64
+	stalled atomic.Bool // what is said vanishes, both ways
+}
+
+func (l *line) Write(p []byte) (int, error) {
+	l.written.Add(int64(len(p)))
+	if l.stalled.Load() {
+		return len(p), nil
+	}
+	return l.Conn.Write(p)
+}
+
+func (l *line) Read(p []byte) (int, error) {
+	for {
+		n, err := l.Conn.Read(p)
+		if err != nil || !l.stalled.Load() {
+			return n, err
+		}
+	}
+}
+
+// line is that of the nth dial.
+func (r *rig) line(n int) *line {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lines[n]
 }
 
 // inBubble runs the test in a bubble, whose end asserts that no goroutine is
 // left.
 func inBubble(t *testing.T, run func(*testing.T, *rig), change ...func(*link.Options)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { run(t, newRig(t, change...)) })
+	synctest.Test(t, func(t *testing.T) { run(t, newRig(t, simulator.Options{}, change...)) })
 }
 
-func newRig(t *testing.T, change ...func(*link.Options)) *rig {
+func newRig(t *testing.T, backend simulator.Options, change ...func(*link.Options)) *rig {
+	backend.Accounts = []simulator.Account{{ID: "7", Token: good}}
 	r := &rig{
 		t: t, token: good, over: make(chan struct{}), news: make(chan struct{}, 1),
-		sim: simulator.New(simulator.Options{Accounts: []simulator.Account{{ID: "7", Token: good}}}),
+		sim: simulator.New(backend),
 	}
 	memory := bufconn.Listen(64 << 10)
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -78,7 +113,14 @@ func newRig(t *testing.T, change ...func(*link.Options)) *rig {
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = server.Serve(memory) })
 	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return memory.DialContext(ctx)
+		conn, err := memory.DialContext(ctx)
+		if err != nil {
+			return nil, err
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.lines = append(r.lines, &line{Conn: conn})
+		return r.lines[len(r.lines)-1], nil
 	}}
 	t.Cleanup(func() {
 		_ = r.end(errors.New("the test is over"))
@@ -108,6 +150,12 @@ func newRig(t *testing.T, change ...func(*link.Options)) *rig {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.history = append(r.history, s)
+			r.poke()
+		},
+		Recycled: func() {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.hooks++
 			r.poke()
 		},
 		Log: slog.New(slog.DiscardHandler),
@@ -168,7 +216,7 @@ func (r *rig) up() {
 // until lets time pass until the condition on dials and changes holds.
 func (r *rig) until(what string, condition func() bool) {
 	r.t.Helper()
-	late := time.After(10 * time.Hour)
+	late := time.After(100 * time.Hour)
 	for synctest.Wait(); !condition(); synctest.Wait() {
 		select {
 		case <-r.news:
