@@ -243,10 +243,13 @@ func TestAnExistingStreamTakesBatchesWhereItCan(t *testing.T) {
 			for n := range 100 {
 				actions = append(actions, action(fmt.Sprint(n%5), n))
 			}
+			last := map[string]uint64{}
 			for i, got := range enqueue(b, actions).wait() {
-				if got.err != nil {
-					t.Fatalf("action %d: %v", i, got.err)
+				c := actions[i].Conversation
+				if got.err != nil || got.sequence <= last[c] {
+					t.Fatalf("action %d: %+v after %d", i, got, last[c])
 				}
+				last[c] = got.sequence
 			}
 			if there := inQueue(t, b); len(there) != len(actions) {
 				t.Errorf("%d are in the queue", len(there))
@@ -265,14 +268,15 @@ func TestNothingIsAcceptedWithoutNATS(t *testing.T) {
 	t.Parallel()
 	s := external(t)
 	b := open(t, func(o *bus.Options) { o.URL = s.ClientURL() })
+	var actions []event.Action
+	for n := range 40 {
+		actions = append(actions, action("1", n))
+	}
+	enqueue(b, actions[20:]).wait() // from now on a batch is waited for
 	s.Shutdown()
 	s.WaitForShutdown()
 	began := time.Now()
-	var actions []event.Action
-	for n := range 20 {
-		actions = append(actions, action("1", n))
-	}
-	for i, got := range enqueue(b, actions).wait() {
+	for i, got := range enqueue(b, actions[:20]).wait() {
 		if got.err == nil {
 			t.Errorf("action %d was accepted", i)
 		}
