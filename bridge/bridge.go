@@ -31,6 +31,8 @@ type Account struct {
 	Initial, Max                time.Duration
 	Attempts                    int
 	Heartbeat, HeartbeatTimeout time.Duration
+	// Recycle is after how long, about, a healthy socket is replaced.
+	Recycle time.Duration
 	// Reconcile says how what the socket does not tell is found; its Interval,
 	// Sweep, Depth, Rate and Backfill are taken.
 	Reconcile reconcile.Options
@@ -65,6 +67,10 @@ type account struct {
 	outbox    *outbox.Outbox
 	inbound   *inbound
 	reconcile *reconcile.Reconciler
+	bus       *bus.Bus
+	log       *slog.Logger
+	// untold has one when results may be missing from the stream.
+	untold chan struct{}
 }
 
 // New returns a bridge. It does nothing before Run.
@@ -79,9 +85,14 @@ func New(o Options) *Bridge {
 	slices.SortFunc(b.accounts, func(x, y *account) int { return strings.Compare(x.name, y.name) })
 	o.Bus.OnLoss(func() {
 		for _, a := range b.accounts {
-			a.reconcile.Distrust()
+			a.lost()
 		}
 	})
+	if o.Bus.Unclean() {
+		for _, a := range b.accounts {
+			a.untold <- struct{}{}
+		}
+	}
 	b.door = outbox.NewDoor(o.Bus, outboxes, o.Log)
 	return b
 }
@@ -104,6 +115,7 @@ func newAccount(a Account, o Options, log *slog.Logger) *account {
 				in.reconcile.Connected()
 			}
 		},
+		Recycle: a.Recycle, Recycled: in.reconcile.Suspect,
 		Dialer: connector, Frame: in.frame, Initial: a.Initial, Max: a.Max, Attempts: a.Attempts,
 		Heartbeat: a.Heartbeat, HeartbeatTimeout: a.HeartbeatTimeout, Log: log,
 	})
@@ -117,7 +129,7 @@ func newAccount(a Account, o Options, log *slog.Logger) *account {
 	}
 	out := outbox.New(send)
 	in.outbox = out
-	return &account{name: a.Name, link: l, outbox: out, inbound: in, reconcile: in.reconcile}
+	return &account{name: a.Name, link: l, outbox: out, inbound: in, reconcile: in.reconcile, bus: b, log: log, untold: make(chan struct{}, 1)}
 }
 
 // Door is where actions come in.
@@ -154,6 +166,7 @@ func (a *account) run(ctx context.Context) error {
 			fail(fmt.Errorf("comparison of account %s: %w", a.name, err))
 		}
 	})
+	compared.Go(func() { a.retell(comparing) })
 	defer compared.Wait()
 	defer func() { end(context.Cause(ctx)) }()
 	if err := a.reconcile.Loaded(ctx); err != nil {
@@ -170,6 +183,54 @@ func (a *account) run(ctx context.Context) error {
 	cut(context.Cause(ctx))
 	linking.Wait()
 	return err
+}
+
+// lost says that the stream may have lost its latest events.
+func (a *account) lost() {
+	a.reconcile.Distrust()
+	select {
+	case a.untold <- struct{}{}:
+	default:
+	}
+}
+
+const (
+	// uncertain is how far back results may be missing after an unclean end: a
+	// stream that is written fast is on disk after 10 s.
+	uncertain = 5 * time.Minute
+	// retellAgain is the pause after an attempt that failed.
+	retellAgain = time.Second
+)
+
+// retell tells again, whenever that may be needed, the results that the ledger
+// has and the stream has not.
+func (a *account) retell(ctx context.Context) {
+	for {
+		select {
+		case <-a.untold:
+		case <-ctx.Done():
+			return
+		}
+		told, err := a.retellOnce(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			a.log.Warn("results are told again a little later", "error", err)
+			time.AfterFunc(retellAgain, a.lost)
+		case told > 0:
+			a.log.Info("results that the stream had lost were told again", "count", told)
+		}
+	}
+}
+
+func (a *account) retellOnce(ctx context.Context) (int, error) {
+	since := time.Now().Add(-uncertain)
+	known, err := a.bus.EventIDsSince(ctx, a.name, "action.*", since.Add(-uncertain))
+	if err != nil {
+		return 0, err
+	}
+	return a.outbox.Retell(ctx, since, func(id string) bool { _, ok := known[id]; return ok })
 }
 
 // Status is a snapshot of an account.

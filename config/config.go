@@ -156,7 +156,7 @@ type Outbox struct {
 	// positive. Default: 100000.
 	Waiting int `koanf:"waiting"`
 	// WaitingPerSender is how many of one sender. Must be positive. Default:
-	// 20000.
+	// 10000.
 	WaitingPerSender int `koanf:"waiting_per_sender"`
 	// Bytes is how much room those of the account may take. Must be positive.
 	// Default: 256MiB.
@@ -222,6 +222,6 @@ func defaultAccount() Account {
 		Recycle:    12 * time.Hour,
 		Confirm:    "echo",
 		Unclear:    "fail",
-		Outbox:     Outbox{Waiting: 100_000, WaitingPerSender: 20_000, Bytes: 256 << 20, Attempts: 8},
+		Outbox:     Outbox{Waiting: 100_000, WaitingPerSender: 10_000, Bytes: 256 << 20, Attempts: 8},
 	}
 }

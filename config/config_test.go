@@ -60,7 +60,7 @@ func TestDefaults(t *testing.T) {
 		Heartbeat: Heartbeat{30 * time.Second, 10 * time.Second},
 		Reconcile: Reconcile{time.Minute, 15 * time.Minute, 24 * time.Hour, 10},
 		Recycle:   12 * time.Hour, Confirm: "echo", Unclear: "fail",
-		Outbox: Outbox{Waiting: 100_000, WaitingPerSender: 20_000, Bytes: 256 << 20, Attempts: 8},
+		Outbox: Outbox{Waiting: 100_000, WaitingPerSender: 10_000, Bytes: 256 << 20, Attempts: 8},
 	}
 	if got != want {
 		t.Errorf("account is\n%+v, want\n%+v", got, want)

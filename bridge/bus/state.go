@@ -112,6 +112,27 @@ func (b *Bus) ReadEvents(ctx context.Context, account string, from uint64, fn fu
 	return nil
 }
 
+// EventIDsSince are the ids of an account's events that were stored since then
+// and that the pattern selects.
+func (b *Bus) EventIDsSince(ctx context.Context, account string, p event.Pattern, since time.Time) (map[string]struct{}, error) {
+	ids := map[string]struct{}{}
+	err := read(ctx, b.js, b.streams.events, jetstream.ConsumerConfig{
+		FilterSubjects: []string{b.subjects.events(account, "", p)}, HeadersOnly: true,
+		DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &since,
+	}, func(m jetstream.Msg) error {
+		ids[m.Headers().Get(headerID)] = struct{}{}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the events of account %s: %w", account, err)
+	}
+	return ids, nil
+}
+
+// Unclean reports whether the embedded server did not end in good order the
+// last time: the latest events may be missing from the stream.
+func (b *Bus) Unclean() bool { return b.unclean.Load() }
+
 // ReadLedgerSince calls fn for the entries of an account that were written since
 // then, the oldest first.
 func (b *Bus) ReadLedgerSince(ctx context.Context, account string, since time.Time, fn func(sender, id string, written time.Time, entry []byte) error) error {

@@ -6,7 +6,8 @@ import "fmt"
 type Limits struct {
 	// Waiting is how many actions of an account; default 100,000.
 	Waiting int
-	// WaitingPerSender is how many of them one sender may have; default 20,000.
+	// WaitingPerSender is how many of them one sender may have; default 10,000. Above
+	// what an outbox holds at once, one sender could hold up the others.
 	WaitingPerSender int
 	// Bytes is how large their bodies may be together; default 256 MiB.
 	Bytes int64
@@ -17,7 +18,7 @@ func (l Limits) orDefault() Limits {
 		l.Waiting = 100_000
 	}
 	if l.WaitingPerSender <= 0 {
-		l.WaitingPerSender = 20_000
+		l.WaitingPerSender = 10_000
 	}
 	if l.Bytes <= 0 {
 		l.Bytes = 256 << 20

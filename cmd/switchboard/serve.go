@@ -19,6 +19,7 @@ import (
 	"github.com/switchboard-dev/switchboard/bridge/api"
 	"github.com/switchboard-dev/switchboard/bridge/bus"
 	"github.com/switchboard-dev/switchboard/bridge/link"
+	"github.com/switchboard-dev/switchboard/bridge/link/wake"
 	"github.com/switchboard-dev/switchboard/bridge/outbox"
 	"github.com/switchboard-dev/switchboard/bridge/reconcile"
 	"github.com/switchboard-dev/switchboard/config"
@@ -69,7 +70,7 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, watch watc
 	}
 	h := host.New(specs, host.Options{
 		Parts:      host.Parts{Feeds: feeds{b, watch.done}, Actions: br.Door(), Store: store{b}},
-		RuntimeDir: cfg.RuntimeDir(), TracerProvider: seen.tracer, Log: log,
+		Ended: br.Door().SenderGone, RuntimeDir: cfg.RuntimeDir(), TracerProvider: seen.tracer, Log: log,
 	})
 	r := &bridgeRun{cfg, b, br, h, time.Now()}
 	if err := observe(seen.meter.Meter("github.com/switchboard-dev/switchboard"), r); err != nil {
@@ -97,7 +98,7 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, watch watc
 		}
 		parts = append(parts, part{"http", func(ctx context.Context) error { return api.Serve(ctx, l, api.Health(options), log) }})
 	}
-	parts = append(parts, part{"nats upkeep", b.Upkeep}, part{"bridge", br.Run}, part{"plugins", h.Run})
+	parts = append(parts, part{"nats upkeep", b.Upkeep}, part{"wake", wakes(cfg, br, log)}, part{"bridge", br.Run}, part{"plugins", h.Run})
 
 	log.Info("bridge is running", "version", version, "accounts", len(cfg.Accounts), "plugins", len(cfg.Plugins),
 		"nats", natsName(b), "data", cfg.DataDir)
@@ -162,6 +163,17 @@ func runAll(ctx context.Context, parts []part) error {
 	return failed
 }
 
+// wakes tells every link when the machine slept, or its network came back.
+func wakes(cfg *config.Config, br *bridge.Bridge, log *slog.Logger) func(context.Context) error {
+	return func(ctx context.Context) error {
+		return wake.Watch(ctx, log, func(why wake.Reason) {
+			for name := range cfg.Accounts {
+				br.Link(name).Wake(why)
+			}
+		})
+	}
+}
+
 func natsName(b *bus.Bus) string {
 	switch {
 	case !b.Embedded():
@@ -180,12 +192,14 @@ func accounts(cfg *config.Config) []bridge.Account {
 			Self:    outbox.Self{SenderType: a.Self.SenderType, SenderID: a.Self.SenderID},
 			Initial: a.Reconnect.Initial, Max: a.Reconnect.Max, Attempts: a.Reconnect.Attempts,
 			Heartbeat: a.Heartbeat.Interval, HeartbeatTimeout: a.Heartbeat.Timeout,
+			Recycle: a.Recycle,
 			Reconcile: reconcile.Options{
 				Interval: a.Reconcile.Interval, Sweep: a.Reconcile.Sweep, Depth: a.Reconcile.Depth,
 				Rate: a.Reconcile.Rate, Backfill: a.Backfill.Since,
 			},
 			Outbox: outbox.Options{
 				NoEcho: a.Confirm == "none", Unclear: outbox.Unclear(a.Unclear), Rate: a.Outbox.Rate, Attempts: a.Outbox.Attempts,
+				Limits: outbox.Limits{Waiting: a.Outbox.Waiting, WaitingPerSender: a.Outbox.WaitingPerSender, Bytes: int64(a.Outbox.Bytes)},
 			},
 			Debug: a.Debug, Redact: func(s string) string { return secret.Scrub(s, cfg.Secrets()...) },
 		})

@@ -163,6 +163,9 @@ func (l Limits) withDefaults() Limits {
 type Options struct {
 	Parts  Parts
 	Limits Limits
+	// Ended is told when a process of a plugin has ended; nil: nobody wants to
+	// know. It must not block for long.
+	Ended func(plugin string)
 	// RuntimeDir is where the plugins' sockets are; 0700, a short path.
 	RuntimeDir string
 	// TracerProvider makes the spans; nil: nothing is traced.

@@ -77,6 +77,9 @@ func (h *Host) supervise(ctx context.Context, p *supervised) {
 		p.stats.set(Starting, "")
 		began := time.Now()
 		err := h.once(ctx, p)
+		if h.o.Ended != nil {
+			h.o.Ended(p.spec.Name)
+		}
 		if ctx.Err() != nil {
 			p.stats.set(Stopped, context.Cause(ctx).Error())
 			return
