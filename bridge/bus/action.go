@@ -107,6 +107,10 @@ func (r *ActionRequest) Answer(a Answer) error {
 // no longer than 5 s; it must not block. An error that matches [ErrUnclear]
 // says that the action may be in the queue all the same.
 func (b *Bus) Enqueue(sender string, a event.Action, hash string, done func(sequence uint64, duplicate bool, err error)) {
+	if err := b.Trouble(); err != nil {
+		done(0, false, fmt.Errorf("queue action: %w", err))
+		return
+	}
 	h := nats.Header{
 		nats.MsgIdHdr: {durable(a.Account) + "/" + durable(sender) + "/" + a.ID},
 		headerAccount: {a.Account}, headerSubject: {a.Conversation}, headerType: {string(a.Type)},
