@@ -43,8 +43,9 @@ var (
 	ErrUnknownAccount = errors.New("unknown account")
 	// ErrUnavailable: it cannot be accepted now; the same may be later.
 	ErrUnavailable = errors.New("cannot be accepted now")
-	// ErrKeyReused: the sender gave its id to another action before.
-	ErrKeyReused = errors.New("id used before")
+	// ErrKeyReused: the sender gave its id to another action before. It matches
+	// [event.ErrInvalidAction]: to try again is no use.
+	ErrKeyReused = fmt.Errorf("%w: id used before", event.ErrInvalidAction)
 	// ErrFull: too much is accepted and not finished; see [Limits].
 	ErrFull = errors.New("too many actions wait")
 )
@@ -162,8 +163,7 @@ func (d *Door) take(sender string, a event.Action, answer func(bus.Answer)) {
 	}
 	o := d.accounts[a.Account]
 	if o == nil {
-		answer(bus.Answer{Code: statusUnknown, Err: fmt.Errorf("%w %q: this bridge has %s",
-			ErrUnknownAccount, a.Account, strings.Join(d.names(), ", "))})
+		answer(bus.Answer{Code: statusUnknown, Err: d.unknown(a.Account)})
 		return
 	}
 	if a.Type.Live() {
@@ -214,6 +214,10 @@ func expired(a event.Action) error {
 		return fmt.Errorf("%w: it has expired already", event.ErrInvalidAction)
 	}
 	return nil
+}
+
+func (d *Door) unknown(account string) error {
+	return fmt.Errorf("%w %q: this bridge has %s", ErrUnknownAccount, account, strings.Join(d.names(), ", "))
 }
 
 func (d *Door) names() []string {
