@@ -196,3 +196,21 @@ func TestCancelAgainstSending(t *testing.T) {
 	t.Logf("%d of %d were cancelled", cancelled, count)
 	r.counts(outbox.Status{Accepted: count, Sent: uint64(count - cancelled), Confirmed: uint64(count - cancelled), Failed: uint64(cancelled)})
 }
+
+func TestACancellationThatWasCutShortIsFinished(t *testing.T) {
+	r := prepare(t, simulator.Options{}, nil)
+	r.open()
+	conversation := r.conversation()
+	r.act(send(conversation, "x", "hello"))
+	err := r.bus.WriteLedger(t.Context(), "7", sender, "x", []byte(`{"state":"action.failed","attempts":0,"reason":"cancelled by operator","cancelled":true}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	results := r.watch()
+	r.run()
+	results.wants("x", event.ActionFailed, cancelledByOperator)
+	r.counts(outbox.Status{Accepted: 1, Failed: 1})
+	if n := len(r.dead(conversation)) + len(r.contents(conversation)) + len(r.waiting()); n != 0 {
+		t.Errorf("it is sent, a dead letter, or in the queue")
+	}
+}

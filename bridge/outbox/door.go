@@ -15,7 +15,8 @@
 // conversations do not wait for each other.
 //
 // Every accepted action ends as one of the events action.confirmed,
-// action.failed and action.expired. A failed one is a dead letter as well.
+// action.failed and action.expired. A failed one is a dead letter as well, unless
+// the operator cancelled it.
 //
 // Typing goes beside all that: sent at once or not at all, not stored, without
 // results, and stopped three seconds after it was last started.
