@@ -22,7 +22,8 @@
 // user, newer than what was known before, counts as ours.
 //
 // Every accepted action ends as one of the events action.confirmed,
-// action.failed and action.expired. A failed one is a dead letter as well.
+// action.failed and action.expired. A failed one is a dead letter as well, unless
+// the operator cancelled it.
 //
 // Typing goes beside all that: sent at once or not at all, not stored, without
 // results, and stopped three seconds after it was last started.
@@ -50,8 +51,9 @@ var (
 	ErrUnknownAccount = errors.New("unknown account")
 	// ErrUnavailable: it cannot be accepted now; the same may be later.
 	ErrUnavailable = errors.New("cannot be accepted now")
-	// ErrKeyReused: the sender gave its id to another action before.
-	ErrKeyReused = errors.New("id used before")
+	// ErrKeyReused: the sender gave its id to another action before. It matches
+	// [event.ErrInvalidAction]: to try again is no use.
+	ErrKeyReused = fmt.Errorf("%w: id used before", event.ErrInvalidAction)
 	// ErrFull: too much is accepted and not finished; see [Limits].
 	ErrFull = errors.New("too many actions wait")
 )
@@ -169,8 +171,7 @@ func (d *Door) take(sender string, a event.Action, answer func(bus.Answer)) {
 	}
 	o := d.accounts[a.Account]
 	if o == nil {
-		answer(bus.Answer{Code: statusUnknown, Err: fmt.Errorf("%w %q: this bridge has %s",
-			ErrUnknownAccount, a.Account, strings.Join(d.names(), ", "))})
+		answer(bus.Answer{Code: statusUnknown, Err: d.unknown(a.Account)})
 		return
 	}
 	if a.Type.Live() {
@@ -221,6 +222,10 @@ func expired(a event.Action) error {
 		return fmt.Errorf("%w: it has expired already", event.ErrInvalidAction)
 	}
 	return nil
+}
+
+func (d *Door) unknown(account string) error {
+	return fmt.Errorf("%w %q: this bridge has %s", ErrUnknownAccount, account, strings.Join(d.names(), ", "))
 }
 
 func (d *Door) names() []string {
