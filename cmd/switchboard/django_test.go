@@ -117,7 +117,8 @@ type django struct {
 	exited      chan error
 }
 
-func startDjango(t *testing.T, echo string) *django {
+// needDjango ends a test where the backend cannot run.
+func needDjango(t *testing.T) {
 	t.Helper()
 	check := exec.Command("/usr/bin/python3", "-c", "import django, channels, daphne, rest_framework, channels_redis")
 	if out, err := check.CombinedOutput(); err != nil {
@@ -127,6 +128,11 @@ func startDjango(t *testing.T, echo string) *django {
 		}
 		t.Skip("did not run: " + why)
 	}
+}
+
+func startDjango(t *testing.T, echo string) *django {
+	t.Helper()
+	needDjango(t)
 	d := &django{port: freePort(t), redis: freePort(t), data: t.TempDir(), echo: echo}
 	d.start(t)
 	t.Cleanup(func() { d.stop(t) })
