@@ -86,7 +86,12 @@ accounts:
     self: {sender_type: User, sender_id: 3}
     reconnect: {initial: 1s, max: 30s, attempts: 0}
     heartbeat: {interval: 30s, timeout: 10s}
-    reconcile: {interval: 60s, sweep: 15m}
+    reconcile: {interval: 60s, sweep: 15m, depth: 12h, rate: 2.5}
+    backfill: {since: 24h}
+    recycle: 6h
+    confirm: none
+    unclear: resend
+    outbox: {rate: 5, waiting: 10, waiting_per_sender: 5, bytes: 1MiB, attempts: 3}
     debug: false
 plugins:
   forwarder:
@@ -100,8 +105,11 @@ plugins:
 http:
   listen: ""
 `)
-	if got := c.Accounts["7"].Self; got != (Self{"User", 3}) {
-		t.Errorf("self is %v", got)
+	a := c.Accounts["7"]
+	if a.Self != (Self{"User", 3}) || a.Reconcile != (Reconcile{time.Minute, 15 * time.Minute, 12 * time.Hour, 2.5}) ||
+		a.Backfill.Since != 24*time.Hour || a.Recycle != 6*time.Hour || a.Confirm != "none" || a.Unclear != "resend" ||
+		a.Outbox != (Outbox{5, 10, 5, 1 << 20, 3}) {
+		t.Errorf("account is %+v", a)
 	}
 	p := c.Plugins["forwarder"]
 	if p.Use != "webhook" || !reflect.DeepEqual(p.Accounts, []string{"7"}) || !reflect.DeepEqual(p.Events, []string{"message.new", "conversation.*"}) || p.Config == nil {

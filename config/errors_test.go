@@ -54,6 +54,17 @@ func TestProblems(t *testing.T) {
 			want: []string{`sb.yaml:2:10: events.max_bytes: "4096" is not a size: write a whole number with B, KiB, MiB, GiB or TiB, such as 512MiB`},
 		},
 		{
+			name: "refuses what the outbox and the comparison cannot keep to",
+			text: "accounts: {\"7\": {ws_url: ws://x, token: abc,\n  confirm: maybe, unclear: retry,\n  reconcile: {rate: fast},\n  outbox: {waiting: 0, rate: -1}}}\n",
+			want: []string{
+				`sb.yaml:2:3: accounts.7.confirm: "maybe" is not one of echo, none`,
+				`sb.yaml:2:19: accounts.7.unclear: "retry" is not one of fail, resend`,
+				`sb.yaml:3:15: accounts.7.reconcile.rate: "fast" is not a number: write one in digits, such as 10 or 0.5`,
+				`sb.yaml:4:12: accounts.7.outbox.waiting: must be more than 0`,
+				`sb.yaml:4:24: accounts.7.outbox.rate: must not be negative: write 0 for as many as there are`,
+			},
+		},
+		{
 			name: "refuses what is neither true nor false, and no number",
 			text: "accounts: {\"7\": {ws_url: ws://x, token: abc,\n  debug: yes,\n  message_type: incoming}}\n",
 			want: []string{

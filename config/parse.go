@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"regexp"
 	"strconv"
@@ -34,6 +35,12 @@ func parse(text, shown string, t reflect.Type) (any, error) {
 		n, err := strconv.ParseInt(text, 10, t.Bits())
 		if err != nil {
 			return nil, fmt.Errorf("%s is not a whole number: write one in digits, such as 5", shown)
+		}
+		return n, nil
+	case t.Kind() == reflect.Float64:
+		n, err := strconv.ParseFloat(text, 64)
+		if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
+			return nil, fmt.Errorf("%s is not a number: write one in digits, such as 10 or 0.5", shown)
 		}
 		return n, nil
 	}

@@ -174,9 +174,9 @@ func patternTokens(p event.Pattern) string {
 }
 
 // durable makes a name that a consumer may have of any text.
-func durable(s string) string {
-	return strings.NewReplacer("/", "%2F", `\`, "%5C").Replace(token(s))
-}
+func durable(s string) string { return slashes.Replace(token(s)) }
+
+var slashes = strings.NewReplacer("/", "%2F", `\`, "%5C")
 
 // bucketKey makes a key that a bucket may have of any text.
 func bucketKey(plugin, key string) string {

@@ -86,7 +86,8 @@ func openDoor(b *testing.B) (door *outbox.Door, address string) {
 			b.Error(err)
 		}
 	})
-	out := outbox.New(outbox.Options{Account: "7", Bus: opened, Log: log})
+	limits := outbox.Limits{WaitingPerSender: 10_000_000, Waiting: 10_000_000, Bytes: 1 << 40}
+	out := outbox.New(outbox.Options{Account: "7", Bus: opened, Limits: limits, Log: log})
 	return outbox.NewDoor(opened, map[string]*outbox.Outbox{"7": out}, log), opened.Address()
 }
 

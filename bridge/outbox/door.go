@@ -8,11 +8,18 @@
 // # What it promises
 //
 // An accepted action is not lost: it is on disk and stays in the queue until
-// its result is. It is not done twice: before it is sent, the ledger says so,
-// and an action that was being sent when the bridge ended is not sent again but
-// ends as failed, with "unclear" as its reason. Actions of a conversation are
-// sent in the order in which they were accepted, one unconfirmed at a time;
-// conversations do not wait for each other.
+// its result is. The same id is done once in 24 h, also over restarts; with
+// another payload it is refused. It is not done twice: before it is sent, the
+// ledger says so, and an action whose fate is unclear (the bridge ended, the line
+// was cut, no echo came) is looked for by REST, with its socket closed, until the
+// settling time is over. Found, it is confirmed; else the policy decides: to
+// fail, or to send it again. A mark_as_read is sent again in any case, an
+// update_status where the status is as it was. Actions of a conversation are sent
+// in the order in which they were accepted, one unconfirmed at a time;
+// conversations do not wait for each other, nor do senders.
+//
+// Where REST does not show client_ref, a message of the same text by the same
+// user, newer than what was known before, counts as ours.
 //
 // Every accepted action ends as one of the events action.confirmed,
 // action.failed and action.expired. A failed one is a dead letter as well.

@@ -69,7 +69,7 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, watch watc
 		return err
 	}
 	h := host.New(specs, host.Options{
-		Parts:      host.Parts{Feeds: feeds{b, watch.done}, Actions: br.Door(), Store: store{b}},
+		Parts: host.Parts{Feeds: feeds{b, watch.done}, Actions: br.Door(), Store: store{b}},
 		Ended: br.Door().SenderGone, RuntimeDir: cfg.RuntimeDir(), TracerProvider: seen.tracer, Log: log,
 	})
 	r := &bridgeRun{cfg, b, br, h, time.Now()}
