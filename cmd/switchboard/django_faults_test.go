@@ -107,9 +107,8 @@ func lasting(t *testing.T, _ *djangoWorld) { pause(t, strikeFor) }
 func TestDjangoFaults(t *testing.T) {
 	needDjango(t)
 	t.Setenv("COUNTS", "1")
-	// Most of a row is waiting, but two that begin or have load would slow each
-	// other.
-	places, loading := make(chan struct{}, 4), new(sync.Mutex)
+	// Most of a row is waiting. But one begins at a time, and one has load.
+	places, turns := make(chan struct{}, 4), new(turns)
 	rows := make([]faults.Row, len(djangoFaults))
 	var running sync.WaitGroup
 	for i, f := range djangoFaults {
@@ -117,7 +116,7 @@ func TestDjangoFaults(t *testing.T) {
 		places <- struct{}{}
 		running.Go(func() {
 			defer func() { <-places }()
-			t.Run(f.name, func(t *testing.T) { rows[i] = f.measure(t, loading) })
+			t.Run(f.name, func(t *testing.T) { rows[i] = f.measure(t, turns) })
 		})
 	}
 	running.Wait()
@@ -132,12 +131,22 @@ func TestDjangoFaults(t *testing.T) {
 	t.Logf("against Django:\n%s", text.String())
 }
 
-func (f djangoFault) measure(t *testing.T, loading *sync.Mutex) faults.Row {
+// turns are what rows take one after the other.
+type turns struct{ begin, load sync.Mutex }
+
+// begun makes the world of a row.
+func (f djangoFault) begun(t *testing.T, turns *turns) *djangoWorld {
+	turns.begin.Lock()
+	defer turns.begin.Unlock()
+	return newDjangoWorld(t, f)
+}
+
+func (f djangoFault) measure(t *testing.T, turns *turns) faults.Row {
 	const seed, rate, settle = 4, 10, 90 * time.Second
-	loading.Lock()
-	unlock := sync.OnceFunc(loading.Unlock)
+	w := f.begun(t, turns)
+	turns.load.Lock()
+	unlock := sync.OnceFunc(turns.load.Unlock)
 	defer unlock()
-	w := newDjangoWorld(t, f)
 	w.load(t)
 	ids := w.opened(t)
 	row := faults.Trial{

@@ -134,8 +134,8 @@ func startDjango(t *testing.T, echo string) *django {
 	t.Helper()
 	needDjango(t)
 	d := &django{port: freePort(t), redis: freePort(t), data: t.TempDir(), echo: echo}
+	t.Cleanup(func() { d.stop(t) }) // also where it is not ready in time
 	d.start(t)
-	t.Cleanup(func() { d.stop(t) })
 	return d
 }
 
@@ -175,7 +175,7 @@ func (d *django) start(t *testing.T) {
 // stop ends it as an operator would. It may be called again.
 func (d *django) stop(t *testing.T) {
 	t.Helper()
-	if d.cmd == nil {
+	if d.cmd == nil || d.cmd.Process == nil {
 		return
 	}
 	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
