@@ -8,6 +8,10 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/switchboard-dev/switchboard/connectors/simulator"
 )
 
 const (
@@ -76,7 +80,16 @@ func (r *Row) measure(ctx context.Context, f fault, o Options) (err error) {
 		return err
 	}
 	r.Load = time.Since(begun).Seconds()
-	return r.settle(ctx, o, w, truth{before: before}, s, accepted)
+	has := func(context.Context) (simulator.Snapshot, error) { return w.backend.Snapshot(account) }
+	return r.settle(ctx, sight{js: w.js, has: has, ends: w.bridge.unasked, patience: o.Settle}, truth{before: before}, s, accepted)
+}
+
+// sight is what can be seen of a backend and a bridge from outside.
+type sight struct {
+	js       jetstream.JetStream
+	has      func(context.Context) (simulator.Snapshot, error)
+	ends     func() []string // of the bridge, unasked
+	patience time.Duration
 }
 
 // load runs the load while the fault strikes.
@@ -113,11 +126,11 @@ func (r *Row) load(ctx context.Context, f fault, o Options, w *world, l *load, s
 
 // settle waits until the stream tells what the backend has and nothing moves any
 // more, or until only what stays wrong is, or patience ends.
-func (r *Row) settle(ctx context.Context, o Options, w *world, t truth, s *sender, accepted <-chan struct{}) error {
+func (r *Row) settle(ctx context.Context, see sight, t truth, s *sender, accepted <-chan struct{}) error {
 	begun := time.Now()
-	waiting, cancel := context.WithTimeoutCause(ctx, o.Settle, errUnsettled)
+	waiting, cancel := context.WithTimeoutCause(ctx, see.patience, errUnsettled)
 	defer cancel()
-	stream := &reader{js: w.js}
+	stream := &reader{js: see.js}
 	var seen [3]int
 	var lookErr error
 	moved := time.Now()
@@ -126,13 +139,13 @@ func (r *Row) settle(ctx context.Context, o Options, w *world, t truth, s *sende
 			return false, ctx.Err() // the bridge, or its NATS, is not back yet
 		}
 		var err error
-		if t.after, err = w.backend.Snapshot(account); err != nil {
+		if t.after, err = see.has(ctx); err != nil {
 			return false, err
 		}
 		t.told, t.actions = stream.told, s.sent()
 		fresh := Row{Fault: r.Fault, Tolerated: r.Tolerated, Load: r.Load}
 		fresh.judge(t)
-		fresh.crashed(w.bridge.unasked())
+		fresh.crashed(see.ends())
 		*r = fresh
 		if now := [3]int{t.told.events, len(t.after.Done), len(t.after.Messages)}; now != seen || r.waiting() {
 			seen, moved = now, time.Now()
@@ -148,7 +161,7 @@ func (r *Row) settle(ctx context.Context, o Options, w *world, t truth, s *sende
 	if errors.Is(err, errUnsettled) {
 		r.Settled = time.Since(begun).Seconds()
 		if err = lookErr; err == nil && len(r.Bad()) == 0 {
-			err = fmt.Errorf("it did not come to rest within %s", o.Settle)
+			err = fmt.Errorf("it did not come to rest within %s", see.patience)
 		}
 	}
 	return err

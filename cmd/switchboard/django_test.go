@@ -117,7 +117,8 @@ type django struct {
 	exited      chan error
 }
 
-func startDjango(t *testing.T, echo string) *django {
+// needDjango ends a test where the backend cannot run.
+func needDjango(t *testing.T) {
 	t.Helper()
 	check := exec.Command("/usr/bin/python3", "-c", "import django, channels, daphne, rest_framework, channels_redis")
 	if out, err := check.CombinedOutput(); err != nil {
@@ -127,9 +128,14 @@ func startDjango(t *testing.T, echo string) *django {
 		}
 		t.Skip("did not run: " + why)
 	}
+}
+
+func startDjango(t *testing.T, echo string) *django {
+	t.Helper()
+	needDjango(t)
 	d := &django{port: freePort(t), redis: freePort(t), data: t.TempDir(), echo: echo}
+	t.Cleanup(func() { d.stop(t) }) // also where it is not ready in time
 	d.start(t)
-	t.Cleanup(func() { d.stop(t) })
 	return d
 }
 
@@ -169,7 +175,7 @@ func (d *django) start(t *testing.T) {
 // stop ends it as an operator would. It may be called again.
 func (d *django) stop(t *testing.T) {
 	t.Helper()
-	if d.cmd == nil {
+	if d.cmd == nil || d.cmd.Process == nil {
 		return
 	}
 	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {

@@ -3,7 +3,7 @@
 import io
 import json
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.conf import settings
 from django.core.management import call_command
@@ -12,6 +12,7 @@ from rest_framework.test import APIClient
 
 from backend.asgi import application
 from chat.models import Conversation, Message
+from chat.spoilt import SPOILT
 
 LIST = f"/api/v1/accounts/{settings.DEMO_ACCOUNT_ID}/conversations/"
 
@@ -145,6 +146,29 @@ class LoadTest(BackendTestCase):
         self.assertLessEqual(told["events"], 110)
         call_command("load", rate=100, conversations=3, duration=0, seed=1, stdout=out)
         self.assertEqual(Conversation.objects.count(), 3, "those that are there are used again")
+
+    def test_leaves_alone_what_it_is_told_to_spare(self):
+        call_command("load", rate=200, conversations=4, duration=1, spare=2, seed=1, stdout=io.StringIO())
+        changed = [bool(conversation.status) for conversation in Conversation.objects.order_by("id")]
+        self.assertEqual(changed[1::2], [False, False])
+        self.assertIn(True, changed[::2])
+
+    def spoil(self, name):
+        """Return what comes of ten frames, 0 to 9."""
+        came = []
+
+        async def send(group, message):
+            came.append(message["frame"])
+
+        spoilt = SPOILT[name](send)
+        for frame in range(10):
+            async_to_sync(spoilt)("account_7", {"type": "broadcast", "frame": frame})
+        return came
+
+    def test_can_tell_badly_what_it_does(self):
+        self.assertEqual(self.spoil("duplicated"), [n // 2 for n in range(20)])
+        self.assertEqual(self.spoil("reordered"), [1, 2, 3, 4, 0, 6, 7, 8, 9, 5])
+        self.assertEqual(self.spoil("malformed")[1:], [*range(10)])
 
 
 class RestTest(BackendTestCase):

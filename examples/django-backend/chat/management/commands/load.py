@@ -4,11 +4,13 @@ import signal
 import time
 
 from asgiref.sync import async_to_sync, sync_to_async
+from channels.layers import get_channel_layer
 from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import transaction
 
 from chat.models import Contact, Conversation, Message
+from chat.spoilt import SPOILT
 
 
 class Command(BaseCommand):
@@ -18,11 +20,20 @@ class Command(BaseCommand):
         parser.add_argument("--rate", type=float, default=200, help="events per second (default: 200)")
         parser.add_argument("--conversations", type=int, default=50, help="how many take part (default: 50)")
         parser.add_argument("--for", dest="duration", type=float, default=60, help="seconds (default: 60)")
+        parser.add_argument(
+            "--spare", type=int, default=0, help="leave the status of every n-th conversation alone (default: 0, none)"
+        )
+        parser.add_argument(
+            "--frames", choices=["plain", *SPOILT], default="plain", help="what the sockets are told (default: plain)"
+        )
         parser.add_argument("--seed", type=int, default=0, help="decides who does what (default: 0)")
 
     def handle(self, *args, **options):
         self.done = {"events": 0, "messages": 0, "edits": 0, "changes": 0}
         self.stopped = False
+        if spoil := SPOILT.get(options["frames"]):
+            layer = get_channel_layer()
+            layer.group_send = spoil(layer.group_send)
         previous = {number: signal.signal(number, self.stop) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             # One event loop for all that is announced, and so one connection to Redis.
@@ -38,6 +49,8 @@ class Command(BaseCommand):
     def work(self, options):
         dice = random.Random(options["seed"])
         taking_part = self.take_part(options["conversations"])
+        # What two set at once has no owner: these are for whoever is measured to change.
+        spared = set(taking_part[options["spare"] - 1 :: options["spare"]]) if options["spare"] else set()
         latest = {}  # message by conversation
         began = time.monotonic()
         while not self.stopped and (now := time.monotonic() - began) < options["duration"]:
@@ -48,7 +61,7 @@ class Command(BaseCommand):
             chance = dice.random()
             if chance < 0.15 and conversation in latest:
                 self.edit(latest[conversation])
-            elif chance < 0.25:
+            elif chance < 0.25 and conversation not in spared:
                 self.change(conversation, dice.choice(Conversation.Status.values))
             else:
                 latest[conversation] = self.write(conversation)
