@@ -12,6 +12,7 @@ type finding struct {
 	// key is the same when it is found again.
 	key   string
 	frame connectors.Frame
+	again bool // it was told, and something older after it
 }
 
 // findings compares a snapshot of a conversation with what is known, in the
@@ -30,7 +31,7 @@ func (r *Reconciler) findings(c *conversation, d connectors.Detail) []finding {
 	case created.After(r.memory.floor):
 		f := d.Conversation
 		f.Type, f.Time = event.ConversationNew, created
-		list = append(list, finding{"born", f})
+		list = append(list, finding{key: "born", frame: f})
 	default:
 		c.born = true
 	}
@@ -48,9 +49,9 @@ func (r *Reconciler) findings(c *conversation, d connectors.Detail) []finding {
 	switch {
 	case heldBody, !c.born, fields == "":
 	case fields != c.fields:
-		list = append(list, finding{"fields/" + fields, d.Conversation})
+		list = append(list, finding{key: "fields/" + fields, frame: d.Conversation})
 	case unread != expected:
-		list = append(list, finding{fmt.Sprint("unread/", unread), d.Conversation})
+		list = append(list, finding{key: fmt.Sprint("unread/", unread), frame: d.Conversation})
 	}
 	return list
 }
@@ -90,7 +91,7 @@ func (r *Reconciler) messages(c *conversation, all []connectors.Frame) []finding
 		e, known := c.messages[f.Object]
 		if !e.told && !r.memory.old(c, f) {
 			if !r.held.has("new", f.Object) {
-				list = append(list, finding{"new/" + f.Object, f})
+				list = append(list, finding{key: "new/" + f.Object, frame: f})
 			}
 			continue
 		}
@@ -103,7 +104,7 @@ func (r *Reconciler) messages(c *conversation, all []connectors.Frame) []finding
 		changed := false
 		switch {
 		case known && e.version != 0:
-			changed = e.version != version
+			changed = e.version != version || e.stale
 		case known:
 			if changed = e.updated != f.Updated.UnixNano(); !changed {
 				e.version = version // what else changes now is seen
@@ -117,7 +118,7 @@ func (r *Reconciler) messages(c *conversation, all []connectors.Frame) []finding
 			changed = f.Updated.After(since) && f.Updated.After(f.Time) && f.Time.After(r.memory.newest.Add(-r.o.Depth))
 		}
 		if changed {
-			list = append(list, finding{fmt.Sprintf("edit/%s/%x", f.Object, version), edit})
+			list = append(list, finding{fmt.Sprintf("edit/%s/%x", f.Object, version), edit, e.stale && e.version == version})
 		}
 	}
 	return list

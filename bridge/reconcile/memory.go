@@ -3,6 +3,7 @@ package reconcile
 import (
 	"hash/fnv"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/switchboard-dev/switchboard/connectors"
@@ -55,7 +56,10 @@ type conversation struct {
 // message is what is known of one. There are many, so it is small: its times
 // are in nanoseconds since 1970.
 type message struct {
-	told             bool // message.new was
+	told bool // message.new was
+	// stale: message.new was told after an edit of it, which it overtook at the
+	// backend, so the last that was told is not the latest.
+	stale            bool
 	created, updated int64
 	// version is the hash of the identity of its latest message.updated; 0:
 	// there was none, and updated tells.
@@ -101,6 +105,7 @@ func (m *memory) note(f connectors.Frame, id string) (duplicate bool) {
 		if e.told {
 			return true
 		}
+		e.stale = e.version != 0
 		e.told, e.created, e.seen = true, f.Time.UnixNano(), f.Received.UnixNano()
 		e.updated = max(e.updated, f.Updated.UnixNano())
 		c.messages[f.Object] = e
@@ -109,10 +114,11 @@ func (m *memory) note(f connectors.Frame, id string) (duplicate bool) {
 		}
 		m.advance(f.Time)
 	case event.MessageUpdated:
-		e, v := c.messages[f.Object], versionOf(id)
-		if e.version == v {
+		e, v := c.messages[f.Object], versionOf(strings.TrimSuffix(id, again))
+		if e.version == v && !e.stale {
 			return true
 		}
+		e.stale = false
 		e.version, e.updated, e.seen = v, f.Updated.UnixNano(), f.Received.UnixNano()
 		c.messages[f.Object] = e
 		m.advance(f.Updated)
@@ -171,6 +177,10 @@ func (m *memory) compared(id string, messages []connectors.Frame) {
 	}
 	m.dirty[id] = struct{}{}
 }
+
+// again ends the id of an edit that is told a second time: under its own it
+// would pass for a duplicate.
+const again = "/again"
 
 // versionOf makes a number of an identity, the same in every process.
 func versionOf(id string) uint64 {

@@ -159,3 +159,31 @@ func TestABackendThatAsksForTimeGetsIt(t *testing.T) {
 		}
 	}
 }
+
+func TestAnEditThatCameBeforeItsMessageIsToldAgain(t *testing.T) {
+	r := New(Options{Account: "7"})
+	r.memory.floor = noon.Add(-time.Hour)
+	edit := said(1, noon, "one, edited")
+	edit.Updated = noon.Add(time.Minute)
+	edit.Data = fmt.Appendf(nil, `{"id":1,"content":"one, edited","updated_at":%q}`, edit.Updated.Format(time.RFC3339Nano))
+	told := edit
+	told.Type = event.MessageUpdated
+	id := Identity("7", told)
+	for _, f := range []connectors.Frame{body(1, 0, noon.Add(-time.Minute)), told, said(1, noon, "one")} {
+		if r.memory.note(f, Identity("7", f)) {
+			t.Errorf("%s was told before", f.Type)
+		}
+	}
+	c := r.memory.conversation("1")
+	c.born, c.unread = true, 1
+	found := r.findings(c, detail(1, 0, edit))
+	if len(found) != 1 || !found[0].again {
+		t.Fatalf("found %+v", found)
+	}
+	if r.memory.note(found[0].frame, id+again) {
+		t.Error("it counts as told")
+	}
+	if found = r.findings(c, detail(1, 0, edit)); len(found) != 0 {
+		t.Errorf("it is found once more: %+v", found)
+	}
+}

@@ -276,7 +276,11 @@ func (r *Reconciler) compare(ctx context.Context, id string, m mode, confirmed m
 	for _, f := range r.findings(c, detail) {
 		switch {
 		case m == atOnce && r.held != nil, confirmed[f.key]:
-			if err := r.publish(ctx, Item{Frame: f.frame, ID: Identity(r.o.Account, f.frame)}); err != nil {
+			id := Identity(r.o.Account, f.frame)
+			if f.again {
+				id += again
+			}
+			if err := r.publish(ctx, Item{Frame: f.frame, ID: id}); err != nil {
 				return nil, err
 			}
 		default:

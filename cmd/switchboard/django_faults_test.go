@@ -29,8 +29,6 @@ type djangoFault struct {
 	// account are lines of the account's configuration, and frames is how the
 	// backend tells what it does; see its load command.
 	account, frames string
-	// tolerates are columns that the fault makes bad by itself.
-	tolerates []string
 	// lossy: it keeps events from the socket, so that some must be fetched.
 	lossy  bool
 	strike func(*testing.T, *djangoWorld)
@@ -96,7 +94,7 @@ var djangoFaults = []djangoFault{
 	{name: "malformed", frames: "malformed", strike: lasting},
 	{name: "duplicated", frames: "duplicated", strike: lasting},
 	// An edit that comes before its message is told before it.
-	{name: "reordered", frames: "reordered", tolerates: []string{"versions"}, strike: lasting},
+	{name: "reordered", frames: "reordered", strike: lasting},
 	{name: "none", strike: lasting},
 }
 
@@ -156,7 +154,7 @@ func (f djangoFault) measure(t *testing.T, turns *turns) faults.Row {
 	row := faults.Trial{
 		// Messages of one conversation are written by two processes, of which
 		// each tells after its commit: nobody tells the bridge who was first.
-		Fault: f.name, Tolerated: append([]string{"live order"}, f.tolerates...), Seed: seed, Actions: rate, Settle: settle,
+		Fault: f.name, Tolerated: []string{"live order"}, Seed: seed, Actions: rate, Settle: settle,
 		Conn: w.conn, Conversations: ids, Has: w.has, Ends: w.bridge.unasked,
 		Load: func(context.Context) error {
 			defer unlock()
