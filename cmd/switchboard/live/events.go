@@ -15,6 +15,7 @@ const (
 	typeLink   = "link"
 	typePlugin = "plugin"
 	typeNATS   = "nats"
+	typeBridge = "bridge"
 )
 
 // kinds are the types in one word each, for where there is no room, with how
@@ -36,6 +37,7 @@ var kinds = map[string]struct {
 	typeLink:               {"link", busy},
 	typePlugin:             {"plugin", busy},
 	typeNATS:               {"nats", busy},
+	typeBridge:             {"bridge", busy},
 }
 
 // maxMarks is how many plugins have a column of their own beside the events.
