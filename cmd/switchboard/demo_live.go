@@ -22,7 +22,7 @@ type stage struct {
 	d       *demo
 	world   *world
 	log     *held
-	updates chan any
+	updates chan live.Event
 
 	counter *counter // set before run
 
@@ -38,7 +38,7 @@ type stage struct {
 var _ live.Source = (*stage)(nil)
 
 func newStage(d *demo, w *world, log *held) *stage {
-	return &stage{d: d, world: w, log: log, updates: make(chan any, updatesHeld)}
+	return &stage{d: d, world: w, log: log, updates: make(chan live.Event, updatesHeld)}
 }
 
 // view shows the demo on its stage, where it has one: beside the caller, who
@@ -75,7 +75,7 @@ func (s *stage) run(ctx context.Context, c *counter, in io.Reader, out io.Writer
 	return errors.Join(err, s.log.release())
 }
 
-func (s *stage) Updates() <-chan any { return s.updates }
+func (s *stage) Updates() <-chan live.Event { return s.updates }
 
 // tell passes an event on.
 func (s *stage) tell(ctx context.Context) func(api.Event) error {
@@ -121,7 +121,7 @@ func (s *stage) Status(ctx context.Context) (live.Status, error) {
 // keys are the faults; those of the backend only where it is ours.
 func (s *stage) keys() []live.Key {
 	kill := live.Key{Name: "k", Help: "kill a plugin", Do: s.kill}
-	bridge := live.Key{Name: "b", Help: "kill the bridge", Do: func(context.Context) (string, error) {
+	bridge := live.Key{Name: "b", Help: "kill bridge", Do: func(context.Context) (string, error) {
 		pid, err := s.counter.bridge.kill()
 		return fmt.Sprintf("killed the bridge (kill -9 %d)", pid), err
 	}}
