@@ -132,7 +132,7 @@ func TestTheDemoIsEqualInTheEndThoughItsBridgeIsKilled(t *testing.T) {
 func TestNothingIsLeftOfADemo(t *testing.T) {
 	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL} {
 		t.Run(signal.String(), func(t *testing.T) {
-			p := play(t, "--plain")
+			p := play(t, "--plain", "--log-level", "error") // a bridge that logs would end of that
 			var s status
 			if err := p.client.Status(t.Context(), &s); err != nil {
 				t.Fatal(err)
@@ -141,6 +141,11 @@ func TestNothingIsLeftOfADemo(t *testing.T) {
 			for _, plugin := range s.Plugins {
 				pids = append(pids, plugin.PID)
 			}
+			t.Cleanup(func() {
+				for _, pid := range slices.DeleteFunc(pids, func(pid int) bool { return !runs(pid) }) {
+					_ = syscall.Kill(pid, syscall.SIGKILL) // the test has failed
+				}
+			})
 			if err := p.cmd.Process.Signal(signal); err != nil {
 				t.Fatal(err)
 			}

@@ -134,7 +134,7 @@ The bridge was restarted %s. BRIDGE, ACCEPTED, SENT, RETRIED, DEAD and RESTARTS
 count since then, and what a plugin was doing then it may have done AGAIN.
 `, times(s.Restarts))
 	}
-	if !s.Calm {
+	if !s.Calm && len(s.States) > 0 {
 		fmt.Fprint(out, `
 What changed more than once while the bridge did not hear it is told once, and
 typing not at all: of those, what counts is AS THEY ARE NOW.
