@@ -6,6 +6,11 @@
 //	GET  /v1/events                     events as they come, a JSON object a line
 //	POST /v1/actions                    an action into the queue
 //	POST /v1/links/{account}/{command}  connect, disconnect or reconnect
+//	GET  /v1/queue                      what is accepted and not finished
+//	POST /v1/queue/cancel               end one of these before it is sent
+//	GET  /v1/dead, /v1/dead/{sequence}  dead letters; one, with its body
+//	POST /v1/dead/{sequence}/replay     do its action again, and remove it
+//	DELETE /v1/dead/{sequence}          remove it
 //	GET  /healthz, /readyz              alive; ready, or why not
 //	GET  /metrics                       for Prometheus
 //
@@ -43,6 +48,10 @@ type Options struct {
 	Tail func(ctx context.Context, spec bus.TailSpec, fn func(event.Event) error) error
 	// Link is an account's link; nil: there is no such account.
 	Link func(account string) *link.Link
+	// Queue is what is accepted and not finished.
+	Queue Queue
+	// Dead are the dead letters.
+	Dead DeadLetters
 	// Metrics serves the metrics to Prometheus.
 	Metrics http.Handler
 	Log     *slog.Logger
@@ -56,6 +65,12 @@ func Handler(o Options) http.Handler {
 	mux.HandleFunc("GET /v1/events", a.events)
 	mux.HandleFunc("POST /v1/actions", a.act)
 	mux.HandleFunc("POST /v1/links/{account}/{command}", a.link)
+	mux.HandleFunc("GET /v1/queue", a.queue)
+	mux.HandleFunc("POST /v1/queue/cancel", a.cancel)
+	mux.HandleFunc("GET /v1/dead", a.dead)
+	mux.HandleFunc("GET /v1/dead/{sequence}", a.letter)
+	mux.HandleFunc("POST /v1/dead/{sequence}/replay", a.replay)
+	mux.HandleFunc("DELETE /v1/dead/{sequence}", a.drop)
 	mux.Handle("/", Health(o))
 	return mux
 }
@@ -158,14 +173,7 @@ func (a *api) act(w http.ResponseWriter, r *http.Request) {
 	}
 	duplicate, err := a.o.Act(r.Context(), Operator, action)
 	if err != nil {
-		code := http.StatusServiceUnavailable
-		switch {
-		case errors.Is(err, event.ErrInvalidAction):
-			code = http.StatusBadRequest
-		case errors.Is(err, outbox.ErrUnknownAccount):
-			code = http.StatusNotFound
-		}
-		a.fail(w, code, err)
+		a.fail(w, codeOf(err), err)
 		return
 	}
 	done := Acted{ID: action.ID, Duplicate: duplicate}
@@ -176,6 +184,21 @@ func (a *api) act(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	a.write(w, http.StatusOK, done)
+}
+
+// codeOf is the HTTP status that an error of the bridge is answered with.
+func codeOf(err error) int {
+	switch {
+	case errors.Is(err, outbox.ErrKeyReused), errors.Is(err, outbox.ErrSending), errors.Is(err, outbox.ErrNotReplayable):
+		return http.StatusConflict
+	case errors.Is(err, event.ErrInvalidAction):
+		return http.StatusBadRequest
+	case errors.Is(err, outbox.ErrUnknownAccount), errors.Is(err, outbox.ErrNotWaiting), errors.Is(err, bus.ErrNoDeadLetter):
+		return http.StatusNotFound
+	case errors.Is(err, outbox.ErrFull):
+		return http.StatusTooManyRequests
+	}
+	return http.StatusServiceUnavailable
 }
 
 var errFound = errors.New("found")

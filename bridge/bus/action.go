@@ -107,6 +107,10 @@ func (r *ActionRequest) Answer(a Answer) error {
 // no longer than 5 s; it must not block. An error that matches [ErrUnclear]
 // says that the action may be in the queue all the same.
 func (b *Bus) Enqueue(sender string, a event.Action, hash string, done func(sequence uint64, duplicate bool, err error)) {
+	if err := b.Trouble(); err != nil {
+		done(0, false, fmt.Errorf("queue action: %w", err))
+		return
+	}
 	h := nats.Header{
 		nats.MsgIdHdr: {durable(a.Account) + "/" + durable(sender) + "/" + a.ID},
 		headerAccount: {a.Account}, headerSubject: {a.Conversation}, headerType: {string(a.Type)},
@@ -154,8 +158,9 @@ type Queued struct {
 	// Hash tells its payload from another's.
 	Hash string
 
-	bus *Bus
-	msg jetstream.Msg
+	bus     *Bus
+	headers nats.Header
+	msg     jetstream.Msg // nil: it was read where it lies
 }
 
 // OpenQueue opens an account's queue at its oldest action that is not done.
@@ -182,21 +187,13 @@ func (q *Queue) Next(ctx context.Context) (*Queued, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := msg.Headers()
-	queued := &Queued{
-		bus: q.bus, msg: msg, Sender: h.Get(headerBy), Hash: h.Get(headerHash),
-		Action: event.Action{
-			ID: h.Get(headerAction), Type: event.ActionType(h.Get(headerType)), Account: h.Get(headerAccount),
-			Conversation: h.Get(headerSubject), Body: msg.Data(),
-			TraceParent: h.Get(headerTraceParent), TraceState: h.Get(headerTraceState),
-		},
-	}
+	var accepted time.Time
+	var sequence uint64
 	if meta, err := msg.Metadata(); err == nil {
-		queued.Accepted, queued.Sequence = meta.Timestamp, meta.Sequence.Stream
+		accepted, sequence = meta.Timestamp, meta.Sequence.Stream
 	}
-	// We wrote them: they parse.
-	queued.Action.At, _ = timeHeader(h, headerAt)
-	queued.Action.Expires, _ = timeHeader(h, headerExpires)
+	queued := newQueued(q.bus, msg.Headers(), msg.Data(), accepted, sequence)
+	queued.msg = msg
 	return queued, nil
 }
 
@@ -214,23 +211,36 @@ func (q *Queue) Widen(ctx context.Context, held int) error {
 func (q *Queue) Close() { q.messages.Stop() }
 
 // Done takes the action out of the queue and returns when it is out.
-func (q *Queued) Done(ctx context.Context) error { return q.msg.DoubleAck(ctx) }
+func (q *Queued) Done(ctx context.Context) error {
+	if q.msg != nil {
+		return q.msg.DoubleAck(ctx)
+	}
+	if err := q.bus.remove(ctx, q.bus.streams.actions, q.Sequence); err != nil {
+		return fmt.Errorf("take action %s out of the queue: %w", q.Action.ID, err)
+	}
+	return nil
+}
 
 // Hold says that the action is being worked on.
-func (q *Queued) Hold() error { return q.msg.InProgress() }
+func (q *Queued) Hold() error {
+	if q.msg == nil {
+		return nil
+	}
+	return q.msg.InProgress()
+}
 
-// Later puts the action back; it comes again after d, or after a restart. Until
-// then it still counts as out.
+// Later puts an action that [Queue.Next] gave back; it comes again after d, or
+// after a restart. Until then it still counts as out.
 func (q *Queued) Later(d time.Duration) error { return q.msg.NakWithDelay(d) }
 
 // Bury stores the action as a dead letter of the outbox.
 func (q *Queued) Bury(ctx context.Context, reason string, attempts int) error {
 	// What told the server how to queue it would tell it how to store this.
 	h := nats.Header{}
-	for name, values := range q.msg.Headers() {
+	for name, values := range q.headers {
 		if name == nats.MsgIdHdr || !strings.HasPrefix(name, "Nats-") {
 			h[name] = values
 		}
 	}
-	return q.bus.bury(ctx, "outbox", q.Action.Account, q.Action.Conversation, h, q.msg.Data(), reason, attempts)
+	return q.bus.bury(ctx, OutboxOwner, q.Action.Account, q.Action.Conversation, h, q.Action.Body, reason, attempts)
 }

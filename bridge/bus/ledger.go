@@ -123,10 +123,10 @@ const (
 
 // read gives what a stream has, without a consumer: a work queue allows none
 // but its own.
-func (b *Bus) read(ctx context.Context, stream string) iter.Seq2[*jetstream.RawStreamMsg, error] {
+func (b *Bus) read(ctx context.Context, stream string, which ...jetstreamext.GetBatchOpt) iter.Seq2[*jetstream.RawStreamMsg, error] {
 	return func(yield func(*jetstream.RawStreamMsg, error) bool) {
 		for next := uint64(1); ; {
-			page, err := b.page(ctx, stream, next)
+			page, err := b.page(ctx, stream, next, which)
 			if errors.Is(err, jetstreamext.ErrNoMessages) {
 				return
 			}
@@ -145,11 +145,11 @@ func (b *Bus) read(ctx context.Context, stream string) iter.Seq2[*jetstream.RawS
 }
 
 // page gives the messages from a sequence on, at least one.
-func (b *Bus) page(ctx context.Context, stream string, from uint64) ([]*jetstream.RawStreamMsg, error) {
+func (b *Bus) page(ctx context.Context, stream string, from uint64, which []jetstreamext.GetBatchOpt) ([]*jetstream.RawStreamMsg, error) {
 	ctx, cancel := context.WithTimeout(ctx, readFor)
 	defer cancel()
 	answers, err := jetstreamext.GetBatch(ctx, b.js, stream, readMessages,
-		jetstreamext.GetBatchSeq(from), jetstreamext.GetBatchMaxBytes(readBytes))
+		append([]jetstreamext.GetBatchOpt{jetstreamext.GetBatchSeq(from), jetstreamext.GetBatchMaxBytes(readBytes)}, which...)...)
 	if err != nil {
 		return nil, err
 	}

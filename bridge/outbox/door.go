@@ -8,14 +8,22 @@
 // # What it promises
 //
 // An accepted action is not lost: it is on disk and stays in the queue until
-// its result is. It is not done twice: before it is sent, the ledger says so,
-// and an action that was being sent when the bridge ended is not sent again but
-// ends as failed, with "unclear" as its reason. Actions of a conversation are
-// sent in the order in which they were accepted, one unconfirmed at a time;
-// conversations do not wait for each other.
+// its result is. The same id is done once in 24 h, also over restarts; with
+// another payload it is refused. It is not done twice: before it is sent, the
+// ledger says so, and an action whose fate is unclear (the bridge ended, the line
+// was cut, no echo came) is looked for by REST, with its socket closed, until the
+// settling time is over. Found, it is confirmed; else the policy decides: to
+// fail, or to send it again. A mark_as_read is sent again in any case, an
+// update_status where the status is as it was. Actions of a conversation are sent
+// in the order in which they were accepted, one unconfirmed at a time;
+// conversations do not wait for each other, nor do senders.
+//
+// Where REST does not show client_ref, a message of the same text by the same
+// user, newer than what was known before, counts as ours.
 //
 // Every accepted action ends as one of the events action.confirmed,
-// action.failed and action.expired. A failed one is a dead letter as well.
+// action.failed and action.expired. A failed one is a dead letter as well, unless
+// the operator cancelled it.
 //
 // Typing goes beside all that: sent at once or not at all, not stored, without
 // results, and stopped three seconds after it was last started.
@@ -43,8 +51,9 @@ var (
 	ErrUnknownAccount = errors.New("unknown account")
 	// ErrUnavailable: it cannot be accepted now; the same may be later.
 	ErrUnavailable = errors.New("cannot be accepted now")
-	// ErrKeyReused: the sender gave its id to another action before.
-	ErrKeyReused = errors.New("id used before")
+	// ErrKeyReused: the sender gave its id to another action before. It matches
+	// [event.ErrInvalidAction]: to try again is no use.
+	ErrKeyReused = fmt.Errorf("%w: id used before", event.ErrInvalidAction)
 	// ErrFull: too much is accepted and not finished; see [Limits].
 	ErrFull = errors.New("too many actions wait")
 )
@@ -162,8 +171,7 @@ func (d *Door) take(sender string, a event.Action, answer func(bus.Answer)) {
 	}
 	o := d.accounts[a.Account]
 	if o == nil {
-		answer(bus.Answer{Code: statusUnknown, Err: fmt.Errorf("%w %q: this bridge has %s",
-			ErrUnknownAccount, a.Account, strings.Join(d.names(), ", "))})
+		answer(bus.Answer{Code: statusUnknown, Err: d.unknown(a.Account)})
 		return
 	}
 	if a.Type.Live() {
@@ -214,6 +222,10 @@ func expired(a event.Action) error {
 		return fmt.Errorf("%w: it has expired already", event.ErrInvalidAction)
 	}
 	return nil
+}
+
+func (d *Door) unknown(account string) error {
+	return fmt.Errorf("%w %q: this bridge has %s", ErrUnknownAccount, account, strings.Join(d.names(), ", "))
 }
 
 func (d *Door) names() []string {

@@ -188,6 +188,22 @@ func (k *keys) done(sender, id, hash string) {
 	k.known[key] = was
 }
 
+// place is where in the queue an action is that is not finished.
+func (k *keys) place(sender, id string) (sequence uint64, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	was, ok := k.known[keyOf(sender, id)]
+	switch {
+	case !ok:
+		return 0, fmt.Errorf("%w: account %s has no action %q of sender %q", ErrNotWaiting, k.account, id, sender)
+	case was.state == finished:
+		return 0, fmt.Errorf("%w: action %q of sender %q has its end already", ErrNotWaiting, id, sender)
+	case was.state != waiting:
+		return 0, fmt.Errorf("%w: action %q of sender %q is not in the queue yet; try again", ErrNotWaiting, id, sender)
+	}
+	return was.sequence, nil
+}
+
 // restore takes in what the queue or the ledger has. What is known already is
 // newer.
 func (k *keys) restore(s bus.Key) {

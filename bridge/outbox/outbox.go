@@ -121,10 +121,20 @@ type Outbox struct {
 	lanes  map[string][]*job      // by conversation; the first is under way
 	out    map[uint64]*bus.Queued // all that was taken off the queue and is not done
 	parked map[uint64]struct{}    // what was put back until it is due
+	// cancelling are those that are being cancelled, by their sequence.
+	cancelling map[uint64]*job
+	running    *running // nil: Run has not begun
+}
+
+// running is what Run's goroutines share.
+type running struct {
+	ctx, work context.Context
+	working   *sync.WaitGroup
 }
 
 // job is an action that was taken off the queue, with what has become of it as
-// far as this process knows. Its lane's goroutine alone touches it.
+// far as this process knows. Its lane's goroutine alone touches it, but for its
+// cancellation.
 type job struct {
 	*bus.Queued
 	entry entry
@@ -141,6 +151,10 @@ type job struct {
 	backoff *backoff.ExponentialBackOff
 	// span is that of its processing.
 	span *tracing.Span
+	// done: it has its end, and is out of the queue.
+	done bool
+
+	cancellation // the outbox's mutex guards it
 }
 
 type counts struct {
@@ -193,7 +207,8 @@ func New(o Options) *Outbox {
 		o: o, tracer: tracing.New(o.TracerProvider, "bridge/outbox"), echoes: newEchoes(o.Account, o.Self),
 		typing: newTyping(o.Link, o.Log), turns: newTurns(o.Rate),
 		asking: make(chan struct{}, askers), closing: make(chan struct{}, 1), reading: make(chan struct{}, 1),
-		lanes: map[string][]*job{}, out: map[uint64]*bus.Queued{}, parked: map[uint64]struct{}{}, keys: newKeys(o.Account, o.Limits),
+		lanes: map[string][]*job{}, out: map[uint64]*bus.Queued{}, parked: map[uint64]struct{}{}, cancelling: map[uint64]*job{},
+		keys: newKeys(o.Account, o.Limits),
 	}
 }
 
@@ -235,6 +250,9 @@ func (o *Outbox) Run(ctx context.Context) error {
 		time.AfterFunc(o.o.Drain, func() { cut(fmt.Errorf("drained: %w", context.Cause(ctx))) })
 	})()
 
+	o.mu.Lock()
+	o.running = &running{ctx, work, &working}
+	o.mu.Unlock()
 	working.Go(func() { o.hold(work) })
 	working.Go(func() { o.turns.run(work) })
 	window := o.o.Held
@@ -274,6 +292,9 @@ func (o *Outbox) Run(ctx context.Context) error {
 func (o *Outbox) add(ctx, work context.Context, q *bus.Queued, working *sync.WaitGroup) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if !o.ours(q) {
+		return
+	}
 	key := q.Action.Conversation
 	o.lanes[key] = append(o.lanes[key], &job{Queued: q})
 	if len(o.lanes[key]) == 1 {
@@ -291,7 +312,7 @@ func (o *Outbox) work(ctx, work context.Context, key string) {
 			delete(o.lanes, key)
 			for _, j := range lane {
 				j.span.End("the bridge stopped")
-				delete(o.out, j.Sequence)
+				o.release(j)
 			}
 			o.mu.Unlock()
 			return
@@ -303,15 +324,14 @@ func (o *Outbox) work(ctx, work context.Context, key string) {
 			// The ledger or the queue cannot be written: the action waits, and
 			// its conversation with it.
 			o.o.Log.Warn("action waits", "action", j.Action.Type, "id", j.Action.ID, "error", err)
-			select {
-			case <-time.After(time.Second):
-			case <-ctx.Done():
-			}
+			pause(ctx)
 			continue
+		} else if err == nil {
+			j.done = true
 		}
 		o.mu.Lock()
 		o.lanes[key] = o.lanes[key][1:]
-		delete(o.out, j.Sequence)
+		o.release(j)
 		o.mu.Unlock()
 	}
 }

@@ -22,6 +22,10 @@ const (
 // as out all the same, so the window is made wider by as many, and returned.
 func (o *Outbox) park(ctx context.Context, queue *bus.Queue, window int, q *bus.Queued, wait time.Duration) int {
 	o.mu.Lock()
+	if !o.ours(q) {
+		o.mu.Unlock()
+		return window
+	}
 	delete(o.out, q.Sequence)
 	o.parked[q.Sequence] = struct{}{}
 	parked := len(o.parked)
@@ -53,7 +57,9 @@ func (o *Outbox) later(ctx, work context.Context, q *bus.Queued, wait time.Durat
 func (o *Outbox) forget(q *bus.Queued) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	delete(o.out, q.Sequence)
+	if o.ours(q) {
+		delete(o.out, q.Sequence)
+	}
 }
 
 // hold tells the queue, now and then, what is being worked on.

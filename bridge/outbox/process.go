@@ -34,6 +34,8 @@ type entry struct {
 	Baseline *baseline `json:"baseline,omitempty"`
 	// Hash tells its payload from another's; see [keys].
 	Hash string `json:"hash,omitempty"`
+	// Cancelled: it failed because the operator wanted it to.
+	Cancelled bool `json:"cancelled,omitempty"`
 }
 
 const (
@@ -60,6 +62,9 @@ func (o *Outbox) process(ctx, work context.Context, j *job) error {
 		return err
 	}
 	for j.end == "" {
+		if o.cancelled(j) {
+			break
+		}
 		step := o.send
 		if j.flight != nil {
 			step = o.settle
@@ -89,6 +94,7 @@ func (o *Outbox) recall(ctx context.Context, j *job) error {
 		switch j.entry.State {
 		case accepted:
 		case sending:
+			o.begin(j)
 			j.flight = &flight{began: o.began, why: "unclear: the bridge ended while it was being sent"}
 		default: // its end was written, and maybe not told
 			j.end = event.Type(j.entry.State)
@@ -122,6 +128,7 @@ func (o *Outbox) send(ctx, work context.Context, j *job) error {
 	if j.entry.Baseline == nil { // what may have been done does not expire
 		waiting, cancel = context.WithDeadline(ctx, end)
 	}
+	o.interruptible(j, cancel)
 	err := o.o.Link.Ready(waiting)
 	if err == nil {
 		err = o.turns.wait(waiting, j.Sender)
@@ -131,6 +138,8 @@ func (o *Outbox) send(ctx, work context.Context, j *job) error {
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	case o.cancelled(j):
+		return nil
 	case late:
 		j.end, j.entry.Reason = event.ActionExpired, "not sent by "+end.UTC().Format(time.RFC3339)
 		return nil
@@ -138,12 +147,16 @@ func (o *Outbox) send(ctx, work context.Context, j *job) error {
 		return err
 	}
 
+	if !o.begin(j) {
+		return nil
+	}
 	ref := j.Sender + "/" + a.ID
 	x := o.echoes.expect(a, j.Sender, ref, j.entry.Baseline, o.highest(a.Conversation))
 	next := j.entry
 	next.State, next.Attempts, next.Baseline = sending, j.entry.Attempts+1, &x.baseline
 	if err := o.write(work, j, next); err != nil {
 		o.echoes.forget(a.Conversation)
+		o.unbegin(j)
 		return err
 	}
 	reads := o.readsBehind(j)
@@ -153,6 +166,7 @@ func (o *Outbox) send(ctx, work context.Context, j *job) error {
 	switch {
 	case errors.Is(err, link.ErrNotConnected): // nothing was written
 		o.echoes.forget(a.Conversation)
+		o.unbegin(j)
 		return o.write(work, j, j.entry)
 	case errors.Is(err, connectors.ErrPermanent):
 		o.echoes.forget(a.Conversation)
@@ -199,12 +213,16 @@ func (o *Outbox) retry(ctx, work context.Context, j *job, busy *connectors.Busy)
 	}
 	wait := max(j.backoff.NextBackOff(), busy.After)
 	o.o.Log.Info("the backend wants an action later", "action", j.Action.Type, "id", j.Action.ID, "error", busy, "again_in", wait.Round(time.Millisecond))
-	select {
-	case <-time.After(wait):
-		return nil
-	case <-ctx.Done():
+	// It waits as it did before its turn: it can be cancelled.
+	waiting, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	o.unbegin(j)
+	o.interruptible(j, cancel)
+	<-waiting.Done()
+	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	return nil
 }
 
 // exhausted ends an action that has had all its attempts.
@@ -232,7 +250,7 @@ func (o *Outbox) finish(ctx context.Context, j *job) error {
 	if err := o.write(ctx, j, j.entry); err != nil {
 		return err
 	}
-	if j.end == event.ActionFailed {
+	if j.end == event.ActionFailed && !j.entry.Cancelled {
 		if err := j.Bury(ctx, j.entry.Reason, j.entry.Attempts); err != nil {
 			return err
 		}

@@ -40,6 +40,7 @@ func (r *Reconciler) pass(ctx context.Context, m mode) error {
 	r.suspects = map[string]struct{}{}
 	r.mu.Unlock()
 	listed, next, err := r.recent(ctx, m)
+	var ids []string
 	if err == nil {
 		for _, f := range listed {
 			if r.settled(f) {
@@ -48,7 +49,6 @@ func (r *Reconciler) pass(ctx context.Context, m mode) error {
 				suspects[f.Object] = struct{}{}
 			}
 		}
-		var ids []string
 		for _, f := range slices.Backward(listed) { // the longest quiet first
 			if _, ok := suspects[f.Object]; ok {
 				ids = append(ids, f.Object)
@@ -66,6 +66,9 @@ func (r *Reconciler) pass(ctx context.Context, m mode) error {
 		for id := range suspects {
 			r.suspects[id] = struct{}{}
 		}
+		for _, id := range ids {
+			r.suspects[id] = struct{}{}
+		}
 		return err
 	}
 	r.cursor = next
@@ -73,23 +76,36 @@ func (r *Reconciler) pass(ctx context.Context, m mode) error {
 	return nil
 }
 
+// inARow is how many conversations that cannot be compared, one after the other,
+// are taken for a backend that does not answer.
+const inARow = 3
+
 // compareAll compares conversations, and those again, a little later, in which
-// something is missing that may be on its way.
+// something is missing that may be on its way. One that cannot be read does not
+// keep the others from it.
 func (r *Reconciler) compareAll(ctx context.Context, m mode, ids []string) error {
 	missing := map[string]map[string]bool{}
 	var again []string
+	var failure error
+	failed := 0
 	for _, id := range ids {
 		pending, err := r.compare(ctx, id, m, nil)
 		if err != nil {
-			return err
+			_, busy := errors.AsType[*connectors.Busy](err)
+			if failed++; failed == inARow || busy || ctx.Err() != nil || errors.Is(err, connectors.ErrRefused) {
+				return err
+			}
+			failure = err
+			continue
 		}
+		failed = 0
 		if len(pending) > 0 {
 			missing[id] = pending
 			again = append(again, id)
 		}
 	}
 	if len(again) == 0 {
-		return nil
+		return failure
 	}
 	if err := sleep(ctx, r.o.Settle); err != nil {
 		return err
@@ -99,7 +115,7 @@ func (r *Reconciler) compareAll(ctx context.Context, m mode, ids []string) error
 			return err
 		}
 	}
-	return nil
+	return failure
 }
 
 // recent lists the conversations that were active since the cursor, less the

@@ -77,7 +77,7 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error
 	}
 	options := api.Options{
 		Status: func() any { return r.status() }, Unready: r.unready,
-		Act: br.Door().Act, Tail: b.Tail, Link: br.Link, Metrics: seen.page, Log: log,
+		Act: br.Door().Act, Queue: br.Door(), Dead: b, Tail: b.Tail, Link: br.Link, Metrics: seen.page, Log: log,
 	}
 	// What a killed bridge left there; the lock says that nobody uses it.
 	if err := os.RemoveAll(cfg.RuntimeDir()); err != nil {

@@ -93,15 +93,20 @@ func (s status) print(out io.Writer) error {
 	fmt.Fprintf(w, "nats\t%s\n", nats)
 	fmt.Fprintf(w, "data\t%s\n", s.DataDir)
 
-	fmt.Fprintln(w, "\n"+p.dim("ACCOUNT\tLINK\tSINCE\tRECEIVED\tPUBLISHED\tQUARANTINED\tACCEPTED\tCONFIRMED\tFAILED\tWAITING\tREASON"))
+	fmt.Fprintln(w, "\n"+p.dim("ACCOUNT\tLINK\tSINCE\tRECEIVED\tPUBLISHED\tREPLAYED\tQUARANTINED\tACCEPTED\tCONFIRMED\tFAILED\tWAITING\tREASON"))
 	for _, a := range s.Accounts {
 		received := uint64(0)
 		for _, n := range a.Inbound.Received {
 			received += n
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", plain(a.Account), p.state(string(a.Link.State)), live.Ago(time.Now(), a.Link.Since),
-			received, a.Inbound.Published, a.Inbound.Quarantined, a.Outbox.Accepted, a.Outbox.Confirmed,
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", plain(a.Account), p.state(string(a.Link.State)), live.Ago(time.Now(), a.Link.Since),
+			received, a.Inbound.Published, a.Inbound.Replayed, a.Inbound.Quarantined, a.Outbox.Accepted, a.Outbox.Confirmed,
 			a.Outbox.Failed, a.Outbox.Waiting, short(a.Link.Reason, 60))
+	}
+	for _, a := range s.Accounts {
+		if a.Reconcile.Problem != "" {
+			fmt.Fprintf(w, "%s\tcannot be compared with its backend's REST API: %s\n", plain(a.Account), short(a.Reconcile.Problem, 120))
+		}
 	}
 	if len(s.Plugins) == 0 {
 		fmt.Fprintln(w, "\n"+noPlugins)
