@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -16,7 +14,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/switchboard-dev/switchboard/bridge/api"
-	"github.com/switchboard-dev/switchboard/config"
 )
 
 // tokenVariable has the token for --backend.
@@ -45,14 +42,16 @@ func newDemo() *cobra.Command {
 	c := &cobra.Command{
 		Use: "demo", Short: "Everything on this machine, with nothing else installed", Args: exactly(0),
 		Long: `Run everything on this machine: a simulated backend with chatting customers, the
-embedded NATS server, the bridge, the three built-in plugins as processes, and a
-receiver for each. It shows what happens, and at the end compares what the
-bridge counted with what the backend and the receivers counted themselves; the
+embedded NATS server, the bridge and the three built-in plugins as processes, and
+receivers for what the plugins send. It shows what happens, and at the end compares
+what the backend counted with what is on the stream and at the receivers; the
 exit status is 1 where two numbers differ.
 
 On a terminal it draws a live view, with keys that pause the customers, kill a
-plugin, drop the socket and cut NATS; elsewhere, or with --plain, it prints a
-line for each event.
+plugin, drop the socket and kill the bridge; elsewhere, or with --plain, it prints
+a line for each event. The bridge can be killed by hand, too (kill -9, its process
+id is printed and in the file ` + pidFile + ` of the data directory): it is started again
+at once, and the numbers are equal in the end all the same.
 
 With --backend it bridges a real backend instead; the token is in the
 environment variable ` + tokenVariable + `.`,
@@ -74,8 +73,13 @@ environment variable ` + tokenVariable + `.`,
 	return c
 }
 
-// drainTimeout is how long the numbers have to become equal at the end.
-const drainTimeout = 20 * time.Second
+// How long the numbers have to become equal at the end, and how long after
+// something was broken: an action of which nobody knows is looked for 30 s
+// before it is sent again.
+const (
+	drainTimeout = 20 * time.Second
+	mendTimeout  = 90 * time.Second
+)
 
 func (d *demo) run(ctx context.Context, errOut io.Writer) (err error) {
 	out, logged := d.out, &held{to: errOut}
@@ -109,10 +113,8 @@ func (d *demo) run(ctx context.Context, errOut io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	watch := watcher{}
 	if !d.asJSON && !d.plain && onTerminal(out) {
 		d.stage = newStage(d, world, logged)
-		watch.done = d.stage.done
 	}
 	say := func(format string, args ...any) {
 		if !d.asJSON {
@@ -125,27 +127,31 @@ func (d *demo) run(ctx context.Context, errOut io.Writer) (err error) {
 	say("             switchboard tail --config %s", file)
 
 	began := time.Now()
+	client := api.Dial(cfg.APISocket())
+	bridge := newOwnBridge(dir, file, d, logged)
+	bridge.began = func(pid, before int) {
+		switch {
+		case before == 0:
+			say("bridge       pid %d", pid)
+		case d.stage != nil:
+			d.stage.restarted(pid, before)
+		default:
+			say("bridge       pid %d, in place of %d, which has ended", pid, before)
+		}
+	}
 	var sum *summary
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	serving, ctx := errgroup.WithContext(ctx)
 	bridgeCtx, stopBridge := context.WithCancel(context.WithoutCancel(ctx))
-	up := make(chan *bridgeRun, 1)
-	watch.ready = func(r *bridgeRun) { up <- r }
-	serving.Go(func() error { return serve(bridgeCtx, cfg, log, watch) })
+	serving.Go(func() error { return bridge.Run(bridgeCtx) })
 	serving.Go(func() error {
 		defer stopBridge()
-		var r *bridgeRun
-		select {
-		case r = <-up:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
 		var err error
-		sum, err = d.show(ctx, r, world, cfg, began, say)
+		sum, err = d.show(ctx, bridge, client, world, began, say)
 		return err
 	})
-	if err := serving.Wait(); err != nil && sum == nil {
+	if err := serving.Wait(); err != nil {
 		return err
 	}
 	if d.asJSON {
@@ -162,19 +168,20 @@ func (d *demo) run(ctx context.Context, errOut io.Writer) (err error) {
 }
 
 // show lets the customers talk, prints what happens, and counts at the end.
-func (d *demo) show(ctx context.Context, r *bridgeRun, w *world, cfg *config.Config, began time.Time, say func(string, ...any)) (*summary, error) {
+func (d *demo) show(ctx context.Context, b *ownBridge, client *api.Client, w *world, began time.Time, say func(string, ...any)) (*summary, error) {
+	// What reads the feed goes on while the numbers become equal.
 	watching, unwatch := context.WithCancel(context.WithoutCancel(ctx))
-	defer unwatch()
 	watched := make(chan error, 1)
 	tell := newNarrator(say).event
 	if d.stage != nil {
 		tell = d.stage.tell(watching)
 	}
-	go func() { watched <- api.Dial(cfg.APISocket()).Watch(watching, api.WatchSpec{Since: began}, tell) }()
+	f := newFeed(client, began, tell)
+	go func() { watched <- f.Run(watching); close(watched) }()
+	defer func() { unwatch(); <-watched }()
+	c := &counter{account: d.account, world: w, client: client, feed: f, bridge: b}
 
-	// The customers begin when somebody listens: what was said before is not
-	// fetched yet.
-	err := r.ready(ctx)
+	err := ready(ctx, client)
 	if err != nil {
 		return nil, err
 	}
@@ -189,7 +196,7 @@ func (d *demo) show(ctx context.Context, r *bridgeRun, w *world, cfg *config.Con
 	if d.length > 0 {
 		timer = time.After(d.length)
 	}
-	viewed, leave := d.view(ctx, r)
+	viewed, leave := d.view(ctx, c)
 	select {
 	case <-ctx.Done():
 	case <-timer:
@@ -202,91 +209,51 @@ func (d *demo) show(ctx context.Context, r *bridgeRun, w *world, cfg *config.Con
 	}
 	say("\nthe customers stop; what is under way comes to its end …")
 	w.hush()
-
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
-	defer cancel()
-	return d.settle(bounded, r, w, began)
+	return d.settle(context.WithoutCancel(ctx), c, began)
 }
 
-// settle counts until all numbers are equal, or its time is over.
-func (d *demo) settle(ctx context.Context, r *bridgeRun, w *world, began time.Time) (*summary, error) {
-	tick := time.NewTicker(100 * time.Millisecond)
+// ready waits until the bridge is.
+func ready(ctx context.Context, client *api.Client) error {
+	tick := time.NewTicker(again)
 	defer tick.Stop()
+	reason := "the bridge does not answer yet"
 	for {
-		sum, err := count(ctx, r, w, d.account)
-		if err != nil {
-			return nil, err
-		}
-		sum.Seconds = time.Since(began).Seconds()
-		if sum.Equal {
-			return sum, nil
+		var s status
+		if err := client.Status(ctx, &s); err == nil {
+			if len(s.Unready) == 0 {
+				return nil
+			}
+			reason = strings.Join(s.Unready, "; ")
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return sum, nil
+			return fmt.Errorf("not ready: %s", reason)
 		}
 	}
 }
 
-// configure writes the demo's configuration, as a user would, and loads it.
-func (d *demo) configure(dir string, w *world) (*config.Config, string, error) {
-	ws := *w.backendURL
-	ws.Scheme = map[string]string{"http": "ws", "https": "wss"}[ws.Scheme]
-	text := fmt.Sprintf(`# Written by switchboard demo.
-data_dir: %s
-accounts:
-  %q:
-    ws_url: %q
-    api_url: %q
-    token: %s
-plugins:
-  forwarder:
-    use: webhook
-    accounts: [%[2]q]
-    events: ["*"]
-    config:
-      endpoints: [{name: demo, url: %[6]q, secret: %[7]q}]
-      allow_networks: [127.0.0.0/8]
-  notifier:
-    use: slack
-    accounts: [%[2]q]
-    events: [conversation.new, conversation.updated, message.new]
-    config:
-      token: %[8]q
-      api_url: %[9]q
-      rules: [{name: support, events: [conversation.new, message.new], channel: "#support"}]
-  responder:
-    use: autoresponder
-    accounts: [%[2]q]
-    events: [message.new]
-    actions: [send_message, update_status, mark_as_read, start_typing, stop_typing]
-    config:
-      rules:
-        - name: thanks
-          when: {keywords: [thanks, thank you]}
-          then: {reply: "You are welcome. We close this now; write again at any time.", status: resolved}
-        - name: prices
-          when: {keywords: [price, prices, cost, refund]}
-          then: {reply: "Our prices are at example.com/prices; a colleague will look at your question.", mark_as_read: true}
-        - name: greeting
-          then: {reply: "Hello! We have your message and answer soon."}
-          limits: {once_per_conversation: true}
-`, filepath.Join(dir, "data"), d.account, ws.String(), w.backendURL.String(), w.tokenText,
-		w.webhookURL, w.webhookSecret, w.slackToken, w.slackURL)
-	file := filepath.Join(dir, "switchboard.yaml")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		return nil, "", fmt.Errorf("write the demo's configuration: %w", err)
+// settle counts until all numbers are equal, or its time is over.
+func (d *demo) settle(ctx context.Context, c *counter, began time.Time) (*summary, error) {
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for stopped := time.Now(); ; {
+		bounded, cancel := context.WithTimeout(ctx, drainTimeout)
+		sum, _, err := c.count(bounded, true)
+		cancel()
+		took := time.Since(stopped)
+		if err == nil {
+			sum.Seconds = time.Since(began).Seconds()
+			if sum.Equal || took > mendTimeout || sum.Calm && took > drainTimeout {
+				return sum, nil
+			}
+		} else if took > mendTimeout {
+			return nil, err
+		}
+		select {
+		case <-tick.C:
+		case <-c.bridge.ended:
+			return nil, errors.Join(err, errors.New("the bridge has ended before the numbers were equal"))
+		}
 	}
-	cfg, err := config.Load(config.Options{Files: []string{file}, Connectors: names(builtinConnectors), Builtins: names(builtinPlugins)})
-	return cfg, file, err
-}
-
-// parseBackend reads --backend.
-func parseBackend(text string) (*url.URL, error) {
-	u, err := url.Parse(text)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return nil, usagef("--backend %q is not a URL such as http://localhost:8000", text)
-	}
-	return u, nil
 }

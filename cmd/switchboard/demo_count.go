@@ -3,127 +3,70 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"text/tabwriter"
+	"regexp"
+	"slices"
 
+	"github.com/switchboard-dev/switchboard/bridge"
+	"github.com/switchboard-dev/switchboard/bridge/api"
 	"github.com/switchboard-dev/switchboard/connectors/simulator"
 	"github.com/switchboard-dev/switchboard/plugins/host"
 	"github.com/switchboard-dev/switchboard/plugins/slack/slacktest"
-	"github.com/switchboard-dev/switchboard/plugins/webhook/webhooktest"
 	"github.com/switchboard-dev/switchboard/proto/event"
 )
 
-// summary sets what the bridge counted beside what the others counted.
-type summary struct {
-	Seconds float64 `json:"seconds"`
-	// Events are by type.
-	Events  []eventCount  `json:"events"`
-	Plugins []pluginCount `json:"plugins"`
-	Actions actionCount   `json:"actions"`
-	// Equal says that nothing was lost, doubled or refused anywhere;
-	// Differences say what was.
-	Equal       bool     `json:"equal"`
-	Differences []string `json:"differences"`
+// counter looks at everything from outside of the bridge.
+type counter struct {
+	account string
+	world   *world
+	client  *api.Client
+	feed    *feed
+	bridge  *ownBridge
 }
 
-type eventCount struct {
-	Type event.Type `json:"type"`
-	// Backend is what it sent, by its own count; nil for a real backend.
-	Backend *uint64 `json:"backend"`
-	// Received is what the bridge read off the socket.
-	Received uint64 `json:"received"`
-	// Published is what is on the stream, by the server's count; for typing,
-	// which is not stored, nil.
-	Published *uint64 `json:"published"`
-}
-
-type pluginCount struct {
-	Name string `json:"name"`
-	// Due is how many events the stream has for it.
-	Due uint64 `json:"due"`
-	// Delivered is what it said it is done with.
-	Delivered uint64 `json:"delivered"`
-	// Receiver is what arrived at its receiver, by that one's own count; nil:
-	// it has none.
-	Receiver *uint64 `json:"receiver"`
-	Retried  uint64  `json:"retried"`
-	Dead     uint64  `json:"dead"`
-	Restarts int     `json:"restarts"`
-}
-
-type actionCount struct {
-	Accepted  uint64 `json:"accepted"`
-	Sent      uint64 `json:"sent"`
-	Confirmed uint64 `json:"confirmed"`
-	Failed    uint64 `json:"failed"`
-	Expired   uint64 `json:"expired"`
-	// Backend is how many different actions the backend did, BackendTwice how
-	// many of them more than once, by its own count; nil for a real backend.
-	Backend      *uint64 `json:"backend"`
-	BackendTwice *uint64 `json:"backend_twice"`
-	// Typing and BackendTyping are typing actions sent and done.
-	Typing        uint64  `json:"typing"`
-	BackendTyping *uint64 `json:"backend_typing"`
-}
-
-// count looks everywhere at once.
-func count(ctx context.Context, r *bridgeRun, w *world, account string) (*summary, error) {
-	s := &summary{}
+// count looks everywhere at once; closely: also at what each message and each
+// conversation has become, which takes longer.
+func (c *counter) count(ctx context.Context, closely bool) (*summary, *status, error) {
+	var now status
+	if err := c.client.Status(ctx, &now); err != nil {
+		return nil, nil, err
+	}
+	if len(now.Accounts) != 1 {
+		return nil, nil, fmt.Errorf("count: the bridge tells of %d accounts", len(now.Accounts))
+	}
 	var backend *simulator.Stats
-	if w.backend != nil {
-		stats, err := w.backend.Stats(account)
+	var holds *simulator.Snapshot
+	if c.world.backend != nil {
+		stats, err := c.world.backend.Stats(c.account)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		backend = &stats
-	}
-	state := r.status()
-	a := state.Accounts[0]
-
-	onStream := func(p event.Pattern) (uint64, error) { return r.bus.Count(ctx, account, p) }
-	for _, t := range []event.Type{event.ConversationNew, event.ConversationUpdated, event.MessageNew,
-		event.MessageUpdated, event.TypingStart, event.TypingStop} {
-		c := eventCount{Type: t, Received: a.Inbound.Received[t]}
-		if backend != nil {
-			n := uint64(backend.Events[string(t)].Heard)
-			c.Backend = &n
-			s.equal(string(t)+": sent by the backend and received", n, c.Received)
-		}
-		if !t.Live() {
-			n, err := onStream(event.Pattern(t))
+		if closely {
+			snapshot, err := c.world.backend.Snapshot(c.account)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
-			c.Published = &n
-			s.equal(string(t)+": received and on the stream", c.Received, n)
+			holds = &snapshot
 		}
-		s.Events = append(s.Events, c)
 	}
-
-	for _, p := range state.Plugins {
-		c, err := countPlugin(p, w, onStream)
-		if err != nil {
-			return nil, err
+	s := &summary{Restarts: c.bridge.restarts()}
+	c.feed.look(func(t *told) {
+		a := now.Accounts[0]
+		// Nothing was broken: whatever was said was heard, and told as it was.
+		s.Calm = s.Restarts == 0 && a.Link.Connections <= 1 && t.replayed == 0
+		s.countEvents(a, t, backend)
+		if holds != nil {
+			s.countStates(t, *holds)
 		}
-		s.equal(p.Name+": due and delivered", c.Due, c.Delivered)
-		if c.Receiver != nil {
-			s.equal(p.Name+": delivered and at its receiver", c.Delivered, *c.Receiver)
+		for _, p := range now.Plugins {
+			s.Plugins = append(s.Plugins, s.countPlugin(p, c.world, t))
 		}
-		s.equal(p.Name+": dead letters", c.Dead, 0)
-		s.Plugins = append(s.Plugins, c)
-	}
-	s.countActions(a.Outbox.Accepted, backend)
-	o := a.Outbox
-	s.Actions.Accepted, s.Actions.Sent, s.Actions.Confirmed, s.Actions.Failed = o.Accepted, o.Sent, o.Confirmed, o.Failed
-	s.Actions.Expired, s.Actions.Typing = o.Expired, o.Typing
-	s.equal("actions: accepted and confirmed", o.Accepted, o.Confirmed)
-	s.equal("actions: waiting", uint64(o.Waiting), 0)
-	if backend != nil {
-		s.equal("typing actions: sent and done by the backend", o.Typing, *s.Actions.BackendTyping)
-	}
-	s.equal("frames in quarantine", a.Inbound.Quarantined, 0)
+		s.countActions(a, t, backend, holds)
+		s.equal("events more than once on the stream", t.twice, 0)
+		s.equal("frames in quarantine", a.Inbound.Quarantined, 0)
+	})
 	s.Equal = len(s.Differences) == 0
-	return s, nil
+	return s, &now, nil
 }
 
 func (s *summary) equal(what string, x, y uint64) {
@@ -132,85 +75,165 @@ func (s *summary) equal(what string, x, y uint64) {
 	}
 }
 
-func (s *summary) countActions(accepted uint64, backend *simulator.Stats) {
+// countEvents compares the numbers of events. What changes a message or a
+// conversation again while nobody hears it is told once, so where something was
+// broken only what is new is counted, and the rest is up to countStates.
+func (s *summary) countEvents(a bridge.Status, t *told, backend *simulator.Stats) {
+	for _, kind := range []event.Type{event.ConversationNew, event.ConversationUpdated, event.MessageNew,
+		event.MessageUpdated, event.TypingStart, event.TypingStop} {
+		c := eventCount{Type: kind, Received: a.Inbound.Received[kind]}
+		isNew := kind == event.ConversationNew || kind == event.MessageNew
+		if backend != nil {
+			n := uint64(backend.Events[string(kind)].Total)
+			c.Backend = &n
+			if s.Calm {
+				s.equal(string(kind)+": sent by the backend and received", n, c.Received)
+			}
+		}
+		if !kind.Live() {
+			n := t.types[kind]
+			c.Published = &n
+			if s.Calm {
+				s.equal(string(kind)+": received and on the stream", c.Received, n)
+			}
+			if c.Backend != nil && isNew {
+				s.equal(string(kind)+": made by the backend and on the stream", *c.Backend, n)
+			}
+		}
+		s.Events = append(s.Events, c)
+	}
+}
+
+// countStates compares what messages and conversations have become with what
+// the stream tells last of each.
+func (s *summary) countStates(t *told, holds simulator.Snapshot) {
+	messages := stateCount{Name: "messages", Backend: uint64(len(holds.Messages))}
+	for _, m := range holds.Messages {
+		if last, ok := t.messages[m.ID]; ok && last.Content == m.Content {
+			messages.Stream++
+		}
+	}
+	conversations := stateCount{Name: "conversations", Backend: uint64(len(holds.Conversations))}
+	for _, c := range holds.Conversations {
+		if last, ok := t.conversations[c.ID]; ok && last.Status == c.Status && slices.Equal(last.Labels, c.Labels) {
+			conversations.Stream++
+		}
+	}
+	s.States = []stateCount{messages, conversations}
+	for _, c := range s.States {
+		s.equal(c.Name+": at the backend, and told last as they are there", c.Backend, c.Stream)
+	}
+}
+
+// countPlugin knows what each of the demo's plugins should have done.
+func (s *summary) countPlugin(p host.Status, w *world, t *told) pluginCount {
+	c := pluginCount{Name: p.Name, Restarts: p.Restarts}
+	var acked, held uint64
+	for _, f := range p.Feeds {
+		acked, held = acked+f.Acked, held+uint64(max(0, f.Held))
+		c.Retried, c.Dead = c.Retried+f.Retried, c.Dead+f.Dead
+	}
+	switch p.Name {
+	case forwarder:
+		stats := w.webhooks.Stats()
+		n := uint64(stats.Events)
+		c.Due, c.Delivered, c.Receiver, c.Again = uint64(len(t.ids)), w.hooked.have(t.ids), &n, uint64(stats.Duplicates)
+	case notifier:
+		posts, all := posts(w.slack), uint64(0)
+		for conversation, due := range t.noticed {
+			c.Due += due
+			c.Delivered += min(due, posts[conversation])
+			all += posts[conversation]
+			c.Again += posts[conversation] - min(due, posts[conversation])
+		}
+		c.Receiver = &all
+	case responder:
+		for conversation := range t.asked {
+			c.Due++
+			if t.answered[conversation] {
+				c.Delivered++
+			}
+		}
+		if s.Restarts == 0 {
+			s.equal(p.Name+": messages on the stream, and those it is done with", t.fresh, acked)
+		}
+	}
+	s.equal(p.Name+": due and delivered", c.Due, c.Delivered)
+	s.equal(p.Name+": under way", held, 0)
+	s.equal(p.Name+": dead letters", c.Dead, 0)
+	if s.Calm && p.Restarts == 0 {
+		s.equal(p.Name+": delivered again", c.Again, 0)
+	}
+	return c
+}
+
+// titled finds the conversation that a thread of the notifier is about.
+var titled = regexp.MustCompile(`^\*Conversation (\S+)\*`)
+
+// posts are how many messages there are about each conversation.
+func posts(slack *slacktest.Server) map[string]uint64 {
+	count := map[string]uint64{}
+	for _, m := range slack.Messages("#support") {
+		if title := titled.FindStringSubmatch(m.Text); title != nil {
+			count[title[1]] += 1 + uint64(len(m.Replies))
+		}
+	}
+	return count
+}
+
+// countActions compares what was done with what the stream tells of it. What
+// the bridge itself counted begins anew with it.
+func (s *summary) countActions(a bridge.Status, t *told, backend *simulator.Stats, holds *simulator.Snapshot) {
+	o, c := a.Outbox, &s.Actions
+	c.Accepted, c.Sent, c.Typing = o.Accepted, o.Sent, o.Typing
+	for ref, r := range t.results {
+		switch r.end {
+		case event.ActionConfirmed:
+			c.Confirmed++
+			// A mark_as_read that waited behind another one is done with it.
+			if backend != nil && backend.Refs[ref] == 0 && r.action == event.MarkAsRead {
+				c.Covered++
+			}
+		case event.ActionFailed:
+			c.Failed++
+		case event.ActionExpired:
+			c.Expired++
+		}
+	}
+	s.equal("actions: failed or expired", c.Failed+c.Expired, 0)
+	s.equal("actions: waiting", uint64(o.Waiting), 0)
+	if s.Restarts == 0 {
+		s.equal("actions: accepted and confirmed", o.Accepted, c.Confirmed)
+	}
 	if backend == nil {
 		return
 	}
-	done, twice := uint64(len(backend.Refs)), uint64(len(backend.Doubles()))
+	done := uint64(len(backend.Refs))
 	typing := uint64(backend.Actions[string(event.StartTyping)] + backend.Actions[string(event.StopTyping)])
-	s.Actions.Backend, s.Actions.BackendTwice, s.Actions.BackendTyping = &done, &twice, &typing
-	s.equal("actions: accepted and done by the backend", accepted, done)
+	c.Backend, c.BackendTyping = &done, &typing
+	s.equal("actions: confirmed and done by the backend", c.Confirmed, done+c.Covered)
+	if s.Calm {
+		s.equal("typing actions: sent and done by the backend", o.Typing, typing)
+	}
+	twice := uint64(len(backend.Doubles()))
+	if holds != nil {
+		twice = doneTwice(holds.Done)
+	}
+	c.BackendTwice = &twice
 	s.equal("actions done twice by the backend", twice, 0)
 }
 
-// countPlugin knows what each of the demo's plugins should have had.
-func countPlugin(p host.Status, w *world, onStream func(event.Pattern) (uint64, error)) (pluginCount, error) {
-	c := pluginCount{Name: p.Name, Restarts: p.Restarts}
-	for _, f := range p.Feeds {
-		c.Delivered, c.Retried, c.Dead = c.Delivered+f.Acked, c.Retried+f.Retried, c.Dead+f.Dead
-	}
-	var due []event.Pattern
-	switch p.Name {
-	case "forwarder":
-		due = []event.Pattern{"*"}
-		c.Receiver = received(w.webhooks.Stats())
-	case "notifier":
-		due = []event.Pattern{event.Pattern(event.ConversationNew), event.Pattern(event.MessageNew)}
-		c.Receiver = posted(w.slack.Stats())
-	case "responder":
-		// Its own echoes are on the stream and do not come to it.
-		due = []event.Pattern{event.Pattern(event.MessageNew)}
-	}
-	for _, pattern := range due {
-		n, err := onStream(pattern)
-		if err != nil {
-			return c, err
+// doneTwice is how many actions were done more than once, but for mark_as_read,
+// which done twice is done once.
+func doneTwice(list []simulator.Done) (n uint64) {
+	times := map[string]int{}
+	for _, d := range list {
+		if d.Ref == "" || d.Type == event.MarkAsRead {
+			continue
 		}
-		c.Due += n
-	}
-	if p.Name == "responder" {
-		c.Due -= p.Echoes
-	}
-	return c, nil
-}
-
-func received(s webhooktest.Stats) *uint64 {
-	n := uint64(s.Events)
-	return &n
-}
-
-func posted(s slacktest.Stats) *uint64 {
-	n := uint64(s.Threads + s.Replies)
-	return &n
-}
-
-func (s *summary) print(out io.Writer) {
-	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', tabwriter.AlignRight)
-	number := func(n *uint64) string {
-		if n == nil {
-			return "-"
+		if times[d.Ref]++; times[d.Ref] == 2 {
+			n++
 		}
-		return fmt.Sprint(*n)
 	}
-	fmt.Fprintf(w, "\n%-20s\tBACKEND\tBRIDGE\tSTREAM\t\n", "EVENTS")
-	for _, e := range s.Events {
-		fmt.Fprintf(w, "%-20s\t%s\t%d\t%s\t\n", e.Type, number(e.Backend), e.Received, number(e.Published))
-	}
-	fmt.Fprintf(w, "\n%-20s\tDUE\tDELIVERED\tRECEIVER\tRETRIED\tDEAD\tRESTARTS\t\n", "PLUGINS")
-	for _, p := range s.Plugins {
-		fmt.Fprintf(w, "%-20s\t%d\t%d\t%s\t%d\t%d\t%d\t\n", p.Name, p.Due, p.Delivered, number(p.Receiver), p.Retried, p.Dead, p.Restarts)
-	}
-	a := s.Actions
-	fmt.Fprintf(w, "\n%-20s\tACCEPTED\tSENT\tCONFIRMED\tFAILED\tBACKEND\tTWICE\t\n", "ACTIONS")
-	fmt.Fprintf(w, "queued              \t%d\t%d\t%d\t%d\t%s\t%s\t\n", a.Accepted, a.Sent, a.Confirmed, a.Failed+a.Expired, number(a.Backend), number(a.BackendTwice))
-	fmt.Fprintf(w, "typing              \t\t%d\t\t\t%s\t\t\n", a.Typing, number(a.BackendTyping))
-	_ = w.Flush() // it is the terminal's
-	if s.Equal {
-		fmt.Fprintf(out, "\nin %.0f s nothing was lost and nothing was done twice\n", s.Seconds)
-		return
-	}
-	fmt.Fprintln(out)
-	for _, d := range s.Differences {
-		fmt.Fprintln(out, "DIFFERENT  "+d)
-	}
+	return n
 }

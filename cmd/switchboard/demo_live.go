@@ -14,37 +14,37 @@ import (
 	"github.com/switchboard-dev/switchboard/cmd/switchboard/live"
 	"github.com/switchboard-dev/switchboard/connectors/simulator"
 	"github.com/switchboard-dev/switchboard/plugins/host"
-	"github.com/switchboard-dev/switchboard/proto/event"
 )
 
-// stage is the demo on a terminal: everything in this process at once, and the
-// faults that are a key away.
+// stage is the demo on a terminal: everything at once, and the faults that are
+// a key away.
 type stage struct {
 	d       *demo
 	world   *world
 	log     *held
-	updates chan any
+	updates chan live.Event
 
-	bridge *bridgeRun // set before run
+	counter *counter // set before run
 
 	mu     sync.Mutex
 	paused bool
 	next   int // plugin to kill
-	// counted is the latest count that was complete: NATS is asked for its
-	// part, and may be away.
+	// counted and known are the latest that could be had: the bridge is asked
+	// for its part, and may be away.
 	counted *summary
+	known   *status
 }
 
 var _ live.Source = (*stage)(nil)
 
 func newStage(d *demo, w *world, log *held) *stage {
-	return &stage{d: d, world: w, log: log, updates: make(chan any, updatesHeld)}
+	return &stage{d: d, world: w, log: log, updates: make(chan live.Event, updatesHeld)}
 }
 
 // view shows the demo on its stage, where it has one: beside the caller, who
 // hears of the view's end, and must call leave, which ends it and waits for
 // that.
-func (d *demo) view(ctx context.Context, r *bridgeRun) (ended <-chan error, leave func() error) {
+func (d *demo) view(ctx context.Context, c *counter) (ended <-chan error, leave func() error) {
 	if d.stage == nil {
 		return nil, func() error { return nil }
 	}
@@ -52,7 +52,7 @@ func (d *demo) view(ctx context.Context, r *bridgeRun) (ended <-chan error, leav
 	done, gone := make(chan error, 1), make(chan struct{})
 	go func() {
 		defer close(gone)
-		done <- d.stage.run(ctx, r, d.in, d.out)
+		done <- d.stage.run(ctx, c, d.in, d.out)
 	}()
 	return done, func() error {
 		cancel()
@@ -68,47 +68,48 @@ func (d *demo) view(ctx context.Context, r *bridgeRun) (ended <-chan error, leav
 
 // run shows the view until ctx ends or it is left. The log, which goes to the
 // same terminal, waits meanwhile.
-func (s *stage) run(ctx context.Context, r *bridgeRun, in io.Reader, out io.Writer) error {
-	s.bridge = r
+func (s *stage) run(ctx context.Context, c *counter, in io.Reader, out io.Writer) error {
+	s.counter = c
 	s.log.hold()
-	err := live.Run(ctx, live.Options{Source: s, Every: 500 * time.Millisecond, Marks: true, Keys: s.keys(), In: keyboard(in), Out: out})
+	err := live.Run(ctx, live.Options{Source: s, Every: 500 * time.Millisecond, Keys: s.keys(), In: keyboard(in), Out: out})
 	return errors.Join(err, s.log.release())
 }
 
-func (s *stage) Updates() <-chan any { return s.updates }
+func (s *stage) Updates() <-chan live.Event { return s.updates }
 
 // tell passes an event on.
 func (s *stage) tell(ctx context.Context) func(api.Event) error {
 	return newTeller(ctx, s.updates).event
 }
 
-// done is told when a plugin is done with an event. It stands in the way of
-// the feeds, so that a view that cannot follow misses some.
-func (s *stage) done(plugin string, e event.Event, dead bool) {
-	if e.By == plugin { // it was not delivered
-		return
-	}
+// restarted is told that the bridge runs again. It stands in the way of the
+// bridge, so that a view that cannot follow misses it.
+func (s *stage) restarted(pid, before int) {
+	line := live.Event{Time: time.Now(), Type: "bridge", Text: fmt.Sprintf("pid %d has ended; started again as %d", before, pid)}
 	select {
-	case s.updates <- live.Done{Event: e.ID, Plugin: plugin, Dead: dead}:
+	case s.updates <- line:
 	default:
 	}
 }
 
 // Status joins what the bridge says of itself with what the others counted.
 func (s *stage) Status(ctx context.Context) (live.Status, error) {
-	v := s.bridge.status().live()
-	v.Title = fmt.Sprintf("demo, account %s at %s", s.d.account, s.world.backendURL)
-	sum, err := count(ctx, s.bridge, s.world, s.d.account)
+	sum, now, err := s.counter.count(ctx, false)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.paused {
-		v.Note = "paused"
-	}
 	if err == nil {
-		s.counted = sum
+		s.counted, s.known = sum, now
 	}
 	if s.counted == nil {
-		return v, nil
+		return live.Status{}, err
+	}
+	v := s.known.live()
+	v.Title = fmt.Sprintf("demo, account %s at %s", s.d.account, s.world.backendURL)
+	switch {
+	case err != nil:
+		v.Note = "the bridge is away"
+	case s.paused:
+		v.Note = "paused"
 	}
 	for i, p := range s.counted.Plugins {
 		v.Plugins[i].Due, v.Plugins[i].Delivered, v.Plugins[i].Receiver = &p.Due, p.Delivered, p.Receiver
@@ -117,38 +118,15 @@ func (s *stage) Status(ctx context.Context) (live.Status, error) {
 	return v, nil
 }
 
-// live is the summary as rows: typing is one, and so are actions, of which the
-// bridge counts those that it accepted and the stream those that came back.
-func (s *summary) live() []live.Count {
-	var list []live.Count
-	typing := live.Count{Name: "typing"}
-	var shown, backend uint64
-	for _, e := range s.Events {
-		if e.Type.Live() {
-			shown += e.Received
-			if e.Backend != nil {
-				backend += *e.Backend
-				typing.Cells = []*uint64{&backend, &shown, nil}
-			} else {
-				typing.Cells = []*uint64{nil, &shown, nil}
-			}
-			continue
-		}
-		list = append(list, live.Count{Name: string(e.Type), Cells: []*uint64{e.Backend, &e.Received, e.Published}, Total: e.Received})
-	}
-	typing.Total = shown
-	a := s.Actions
-	return append(list, typing, live.Count{Name: "actions", Cells: []*uint64{a.Backend, &a.Accepted, &a.Confirmed}, Total: a.Accepted})
-}
-
 // keys are the faults; those of the backend only where it is ours.
 func (s *stage) keys() []live.Key {
 	kill := live.Key{Name: "k", Help: "kill a plugin", Do: s.kill}
-	cut := live.Key{Name: "n", Help: "cut NATS", Do: func(context.Context) (string, error) {
-		return "cut the connection to NATS", s.bridge.bus.Cut()
+	bridge := live.Key{Name: "b", Help: "kill bridge", Do: func(context.Context) (string, error) {
+		pid, err := s.counter.bridge.kill()
+		return fmt.Sprintf("killed the bridge (kill -9 %d)", pid), err
 	}}
 	if s.world.backend == nil {
-		return []live.Key{kill, cut}
+		return []live.Key{kill, bridge}
 	}
 	return []live.Key{
 		{Name: "p", Help: "pause/resume", Do: func(context.Context) (string, error) { return s.pause(), nil }},
@@ -156,7 +134,7 @@ func (s *stage) keys() []live.Key {
 		{Name: "d", Help: "drop the socket", Do: func(context.Context) (string, error) {
 			return "dropped the backend's socket", s.world.backend.SetFault(simulator.Fault{Account: s.d.account, Name: simulator.Drop})
 		}},
-		cut,
+		bridge,
 	}
 }
 
@@ -172,12 +150,15 @@ func (s *stage) pause() string {
 }
 
 // kill kills the next plugin that runs, as kill -9 does.
-func (s *stage) kill(context.Context) (string, error) {
+func (s *stage) kill(ctx context.Context) (string, error) {
+	var now status
+	if err := s.counter.client.Status(ctx, &now); err != nil {
+		return "", err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	plugins := s.bridge.host.Status()
-	for range plugins {
-		p := plugins[s.next%len(plugins)]
+	for range now.Plugins {
+		p := now.Plugins[s.next%len(now.Plugins)]
 		s.next++
 		if p.State != host.Running || p.PID == 0 {
 			continue

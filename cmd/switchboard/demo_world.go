@@ -29,6 +29,7 @@ type world struct {
 	// tokenText is the token as the configuration has it.
 	tokenText     string
 	webhooks      *webhooktest.Receiver
+	hooked        *hooked
 	webhookURL    string
 	webhookSecret string
 	slack         *slacktest.Server
@@ -55,6 +56,7 @@ func newWorld(d *demo, log *slog.Logger) (_ *world, err error) {
 	if w.webhooks, err = webhooktest.New(w.webhookSecret); err != nil {
 		return nil, err
 	}
+	w.hooked = &hooked{receiver: w.webhooks, ids: map[string]bool{}}
 	w.slack = slacktest.New(w.slackToken)
 
 	if d.backend != "" {
@@ -75,7 +77,7 @@ func newWorld(d *demo, log *slog.Logger) (_ *world, err error) {
 			return nil, err
 		}
 	}
-	webhookURL, err := w.listen(w.webhooks, log)
+	webhookURL, err := w.listen(w.hooked, log)
 	if err != nil {
 		return nil, err
 	}

@@ -41,7 +41,7 @@ func terminal(t *testing.T) (master, slave *os.File) {
 }
 
 func TestOnATerminalTheDemoIsLiveAndLeavesItAsItWas(t *testing.T) {
-	for name, key := range map[string]string{"q": "q", "Ctrl-C": "\x03"} {
+	for name, key := range map[string]string{"q": "q", "Ctrl-C": "\x03", "q, after the bridge was killed": "q"} {
 		t.Run(name, func(t *testing.T) {
 			master, slave := terminal(t)
 			before, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
@@ -59,6 +59,13 @@ func TestOnATerminalTheDemoIsLiveAndLeavesItAsItWas(t *testing.T) {
 			seen := &seen{}
 			go func() { _, _ = io.Copy(seen, master) }()
 			seen.until(t, "quit")
+			if strings.Contains(name, "killed") {
+				if _, err := master.WriteString("b"); err != nil {
+					t.Fatal(err)
+				}
+				seen.until(t, "killed the bridge (kill -9 ")
+				seen.until(t, "started again as ")
+			}
 			if _, err := master.WriteString(key); err != nil {
 				t.Fatal(err)
 			}

@@ -127,7 +127,7 @@ stops within 10 seconds. It logs to stderr.`,
 			}
 			stop := ignoreHangup(log)
 			defer stop()
-			err = serve(c.Context(), cfg, log, watcher{})
+			err = serve(c.Context(), cfg, log)
 			if err == nil {
 				log.Info("bridge has stopped")
 			}

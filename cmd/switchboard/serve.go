@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -38,7 +37,7 @@ const exportTimeout = time.Second
 
 // serve runs a bridge until ctx ends: built from the bottom up, stopped from
 // the top down.
-func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, watch watcher) (err error) {
+func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error) {
 	seen, err := newTelemetry(ctx, log)
 	if err != nil {
 		return err
@@ -69,7 +68,7 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, watch watc
 		return err
 	}
 	h := host.New(specs, host.Options{
-		Parts: host.Parts{Feeds: feeds{b, watch.done}, Actions: br.Door(), Store: store{b}},
+		Parts: host.Parts{Feeds: feeds{b}, Actions: br.Door(), Store: store{b}},
 		Ended: br.Door().SenderGone, RuntimeDir: cfg.RuntimeDir(), TracerProvider: seen.tracer, Log: log,
 	})
 	r := &bridgeRun{cfg, b, br, h, time.Now()}
@@ -105,20 +104,7 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, watch watc
 	if len(cfg.Plugins) == 0 {
 		log.Info(noPlugins)
 	}
-	if watch.ready != nil {
-		watch.ready(r)
-	}
 	return runAll(ctx, parts)
-}
-
-// watcher is told of a bridge from inside its process, as the demo is. What is
-// nil is not told.
-type watcher struct {
-	// ready is called when the bridge is there, with a way to see it.
-	ready func(*bridgeRun)
-	// done is called when a plugin is done with an event; dead: by giving up.
-	// It must not block.
-	done func(plugin string, e event.Event, dead bool)
 }
 
 // part is one of what runs side by side; its run blocks until ctx ends.
@@ -254,20 +240,6 @@ type bridgeRun struct {
 	since  time.Time
 }
 
-// ready waits until the bridge is.
-func (r *bridgeRun) ready(ctx context.Context) error {
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for len(r.unready()) > 0 {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("not ready: %s", strings.Join(r.unready(), "; "))
-		}
-	}
-	return nil
-}
-
 func (r *bridgeRun) unready() []string {
 	var reasons []string
 	if !r.bus.Connected() {
@@ -290,10 +262,7 @@ func (r *bridgeRun) unready() []string {
 }
 
 // feeds joins the host's feeds to the bus.
-type feeds struct {
-	bus  *bus.Bus
-	done func(plugin string, e event.Event, dead bool) // nil: nobody wants to know
-}
+type feeds struct{ bus *bus.Bus }
 
 var _ host.Feeds = feeds{}
 
@@ -304,52 +273,26 @@ func (f feeds) Open(ctx context.Context, s host.FeedSpec) (host.Feed, error) {
 	if err != nil {
 		return nil, err
 	}
-	return feed{opened, func(e event.Event, dead bool) {
-		if f.done != nil {
-			f.done(s.Plugin, e, dead)
-		}
-	}}, nil
+	return busFeed{opened}, nil
 }
 
 func (f feeds) Live(_ context.Context, s host.FeedSpec, fn func(event.Event)) (func(), error) {
 	return f.bus.Live(s.Accounts, s.Events, fn)
 }
 
-type feed struct {
-	*bus.Feed
-	done func(e event.Event, dead bool)
-}
+type busFeed struct{ *bus.Feed }
 
-func (f feed) Next(ctx context.Context) (host.Delivery, error) {
+func (f busFeed) Next(ctx context.Context) (host.Delivery, error) {
 	d, err := f.Feed.Next(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return delivery{d, f.done}, nil
+	return delivery{d}, nil
 }
 
-type delivery struct {
-	*bus.Delivery
-	done func(e event.Event, dead bool)
-}
+type delivery struct{ *bus.Delivery }
 
 func (d delivery) Event() event.Event { return d.Delivery.Event }
-
-func (d delivery) Ack() error {
-	err := d.Delivery.Ack()
-	if err == nil {
-		d.done(d.Delivery.Event, false)
-	}
-	return err
-}
-
-func (d delivery) Dead(ctx context.Context, reason string, attempts int) error {
-	err := d.Delivery.Dead(ctx, reason, attempts)
-	if err == nil {
-		d.done(d.Delivery.Event, true)
-	}
-	return err
-}
 
 // store joins the plugins' store to the bus.
 type store struct{ *bus.Bus }

@@ -45,7 +45,7 @@ func watchStatus(ctx context.Context, client *api.Client, in io.Reader, out io.W
 	if err := client.Status(ctx, &status{}); err != nil {
 		return err
 	}
-	source := &remote{client: client, updates: make(chan any, updatesHeld)}
+	source := &remote{client: client, updates: make(chan live.Event, updatesHeld)}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		if err := client.Watch(ctx, api.WatchSpec{}, newTeller(ctx, source.updates).event); err != nil && ctx.Err() == nil {
@@ -72,12 +72,12 @@ const updatesHeld = 1024
 // remote is a bridge that is reached over its API.
 type remote struct {
 	client  *api.Client
-	updates chan any
+	updates chan live.Event
 }
 
 var _ live.Source = (*remote)(nil)
 
-func (r *remote) Updates() <-chan any { return r.updates }
+func (r *remote) Updates() <-chan live.Event { return r.updates }
 
 func (r *remote) Status(ctx context.Context) (live.Status, error) {
 	var s status
@@ -172,11 +172,11 @@ func (s status) counts() []live.Count {
 // teller makes lines of the view of events. One goroutine calls it.
 type teller struct {
 	ctx     context.Context
-	updates chan<- any
+	updates chan<- live.Event
 	story   *narrator
 }
 
-func newTeller(ctx context.Context, updates chan<- any) *teller {
+func newTeller(ctx context.Context, updates chan<- live.Event) *teller {
 	return &teller{ctx, updates, newNarrator(nil)}
 }
 

@@ -2,7 +2,6 @@ package live
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"charm.land/lipgloss/v2"
@@ -15,6 +14,7 @@ const (
 	typeLink   = "link"
 	typePlugin = "plugin"
 	typeNATS   = "nats"
+	typeBridge = "bridge"
 )
 
 // kinds are the types in one word each, for where there is no room, with how
@@ -36,28 +36,14 @@ var kinds = map[string]struct {
 	typeLink:               {"link", busy},
 	typePlugin:             {"plugin", busy},
 	typeNATS:               {"nats", busy},
+	typeBridge:             {"bridge", busy},
 }
-
-// maxMarks is how many plugins have a column of their own beside the events.
-const maxMarks = 8
 
 // eventLines are a heading and the latest events, the newest at the bottom, in
 // the room that there is. What is of uncertain width in a terminal, the text of
 // people, comes last in its line, so that nothing after it can be out of line.
 func (m *model) eventLines(room int) []string {
-	letters := m.letters()
-	head := " " + cell("EVENTS", 10) + cell("CONV", 7) + cell("WHAT", m.kindWidth())
-	if len(letters) > 0 {
-		marks, names := "", ""
-		for i, p := range m.status.Plugins[:len(letters)] {
-			marks += letters[i]
-			if names != "" {
-				names += ", "
-			}
-			names += letters[i] + " " + clean(p.Name)
-		}
-		head += cell(marks, len(letters)+2) + "done by " + names
-	}
+	head := " " + cell("EVENTS", 10) + cell("CONV", 7) + "WHAT"
 	lines := []string{faint.Render(head)}
 	if room <= 0 {
 		return lines
@@ -66,7 +52,7 @@ func (m *model) eventLines(room int) []string {
 		return append(lines, faint.Render(" nothing yet"))
 	}
 	for _, e := range m.latest(room) {
-		lines = append(lines, m.event(e, letters))
+		lines = append(lines, m.event(e))
 	}
 	return lines
 }
@@ -119,7 +105,7 @@ func (m *model) kindWidth() int {
 	return 11
 }
 
-func (m *model) event(e Event, letters []string) string {
+func (m *model) event(e Event) string {
 	k, ok := kinds[e.Type]
 	switch {
 	case !ok || m.width >= wide:
@@ -136,9 +122,6 @@ func (m *model) event(e Event, letters []string) string {
 	}
 	line := " " + faint.Render(cell(e.Time.Local().Format("15:04:05"), 10)) + cell(conversation, 7) +
 		k.style.Render(cell(k.word, m.kindWidth()))
-	if len(letters) > 0 {
-		line += m.marked(e, letters) + "  "
-	}
 	text := clean(e.Text)
 	switch {
 	case e.Answer:
@@ -147,48 +130,4 @@ func (m *model) event(e Event, letters []string) string {
 		return line + faint.Render(text)
 	}
 	return line + text
-}
-
-// letters are one for each plugin, none twice.
-func (m *model) letters() []string {
-	if !m.o.Marks || len(m.status.Plugins) == 0 {
-		return nil
-	}
-	taken := map[string]bool{}
-	var letters []string
-	for _, p := range m.status.Plugins[:min(maxMarks, len(m.status.Plugins))] {
-		letter := "+"
-		for _, r := range clean(p.Name) + "0123456789" {
-			if r != '-' && !taken[string(r)] {
-				letter = string(r)
-				break
-			}
-		}
-		taken[letter] = true
-		letters = append(letters, letter)
-	}
-	return letters
-}
-
-// marked is a cell for each plugin: its letter where it is done, ! where it
-// gave up.
-func (m *model) marked(e Event, letters []string) string {
-	if e.ID == "" {
-		return strings.Repeat(" ", len(letters))
-	}
-	var b strings.Builder
-	for i, p := range m.status.Plugins[:len(letters)] {
-		mark := faint.Render("·")
-		for _, d := range m.marks.byEvent[e.ID] {
-			switch {
-			case d.Plugin != p.Name:
-			case d.Dead:
-				mark = bad.Render("!")
-			default:
-				mark = good.Render(letters[i])
-			}
-		}
-		b.WriteString(mark)
-	}
-	return b.String()
 }

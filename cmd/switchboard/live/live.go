@@ -6,7 +6,7 @@
 //	keys ──▶ Key.Do, beside the loop ────────┘
 //
 // It knows numbers and words, not bridges: the commands fill in the plain data
-// below, so that `demo` shows what it has in its own process and `status
+// below, so that `demo` shows what its world counted as well, and `status
 // --watch` what it is told over the API. Nothing here waits inside the loop
 // that draws, and everything that is kept is bounded. Text that came from
 // outside cannot steer the terminal.
@@ -29,9 +29,9 @@ type Source interface {
 	// each time with a deadline. What it cannot find out now, it leaves as it
 	// was; an error says that nothing could be found out.
 	Status(ctx context.Context) (Status, error)
-	// Updates gives what happens: an [Event] or a [Done]. Who sends must not
+	// Updates gives what happens: an [Event] each. Who sends must not
 	// count on being read after the view has ended.
-	Updates() <-chan any
+	Updates() <-chan Event
 }
 
 // Status is how everything stands at one moment.
@@ -115,19 +115,14 @@ type Count struct {
 // Event is a line of what happens.
 type Event struct {
 	Time time.Time
-	// ID is the event's, for the marks of plugins that are done with it.
+	// ID is the event's; empty for a line about the bridge itself, or about a
+	// key.
 	ID           string
 	Type         string
 	Conversation string
 	Text         string
 	// Answer says that a plugin or a person caused it, not a customer.
 	Answer bool
-}
-
-// Done says that a plugin is done with an event; Dead: by giving up.
-type Done struct {
-	Event, Plugin string
-	Dead          bool
 }
 
 // Key is something that a key does.
@@ -143,8 +138,6 @@ type Options struct {
 	Source Source
 	// Every is how often the status is asked for. Zero: 1 s.
 	Every time.Duration
-	// Marks says that the source gives [Done].
-	Marks bool
 	// Keys are offered beside q, which ends the view.
 	Keys []Key
 	// In and Out are the terminal; without In there are no keys, and a signal

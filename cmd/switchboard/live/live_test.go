@@ -30,11 +30,11 @@ var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.Local)
 type scripted struct {
 	status  Status
 	err     error
-	updates chan any
+	updates chan Event
 }
 
 func (s *scripted) Status(context.Context) (Status, error) { return s.status, s.err }
-func (s *scripted) Updates() <-chan any                    { return s.updates }
+func (s *scripted) Updates() <-chan Event                  { return s.updates }
 
 func n(v uint64) *uint64 { return &v }
 
@@ -67,8 +67,8 @@ func scene(seconds uint64) Status {
 // shown is a model in which the scene has played.
 func shown(width, height int) *model {
 	m := newModel(context.Background(), Options{
-		Source: &scripted{}, Marks: true, In: strings.NewReader(""),
-		Keys: []Key{{Name: "p", Help: "pause/resume"}, {Name: "k", Help: "kill a plugin"}, {Name: "d", Help: "drop the socket"}, {Name: "n", Help: "cut NATS"}},
+		Source: &scripted{}, In: strings.NewReader(""),
+		Keys: []Key{{Name: "p", Help: "pause/resume"}, {Name: "k", Help: "kill a plugin"}, {Name: "d", Help: "drop the socket"}, {Name: "b", Help: "kill bridge"}},
 	})
 	m.Update(tea.WindowSizeMsg{Width: width, Height: height})
 	for i := range 29 {
@@ -90,7 +90,6 @@ func shown(width, height int) *model {
 		case 3:
 			list = append(list, Event{Time: at, ID: id, Type: "action.confirmed", Conversation: conversation, Text: "responder's send_message"})
 		}
-		list = append(list, Done{Event: id, Plugin: "forwarder"}, Done{Event: id, Plugin: "notifier", Dead: i == 9})
 	}
 	m.Update(list)
 	m.Update(statusMsg{at: noon, status: scene(29)})
@@ -137,9 +136,6 @@ func overfull(m *model) {
 			Event{Time: noon.Add(time.Minute), Type: typeYou, Text: strings.Repeat("❤️", 200)},
 		})
 	}
-	for i := range 2 * keptMarks {
-		m.Update(updatesMsg{Done{Event: fmt.Sprint("y", i), Plugin: "forwarder"}})
-	}
 }
 
 func TestNothingIsWiderOrHigherThanTheTerminal(t *testing.T) {
@@ -171,8 +167,8 @@ func TestNothingIsWiderOrHigherThanTheTerminal(t *testing.T) {
 			}
 		}
 	}
-	if len(full.events) > keptEvents || len(full.marks.byEvent) > keptMarks || len(full.marks.order) > keptMarks {
-		t.Errorf("kept %d events and %d marks", len(full.events), len(full.marks.byEvent))
+	if len(full.events) > keptEvents {
+		t.Errorf("kept %d events", len(full.events))
 	}
 }
 
@@ -263,7 +259,7 @@ func TestRunEndsWithTheKeyAndWithTheContext(t *testing.T) {
 			defer keys.Close()
 			out := &screen{drawn: make(chan struct{})}
 			ended := make(chan error, 1)
-			go func() { ended <- Run(ctx, Options{Source: &scripted{updates: make(chan any)}, In: in, Out: out}) }()
+			go func() { ended <- Run(ctx, Options{Source: &scripted{updates: make(chan Event)}, In: in, Out: out}) }()
 			<-out.drawn
 			tt.end(keys, cancel)
 			if err := <-ended; err != nil {

@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	// keptEvents and keptMarks are how many events, and events with marks, are
-	// remembered: more than the tallest terminal shows.
-	keptEvents, keptMarks = 256, 1024
+	// keptEvents is how many events are remembered: more than the tallest
+	// terminal shows.
+	keptEvents = 256
 	// statusTimeout bounds one look at the source.
 	statusTimeout = 2 * time.Second
 	// batch is how many updates are drawn at once at the most.
@@ -33,7 +33,6 @@ type model struct {
 	sampled time.Time
 	series  map[string]*series
 	events  []Event // oldest first
-	marks   marks
 }
 
 type (
@@ -44,7 +43,7 @@ type (
 		status Status
 		err    error
 	}
-	updatesMsg []any
+	updatesMsg []Event
 	didMsg     struct {
 		at   time.Time
 		text string
@@ -90,12 +89,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m, m.after(m.o.Every, func(time.Time) tea.Msg { return pollMsg{} })
 	case updatesMsg:
 		for _, u := range msg {
-			switch u := u.(type) {
-			case Event:
-				m.add(u)
-			case Done:
-				m.marks.add(u)
-			}
+			m.add(u)
 		}
 		return m, m.listen
 	case didMsg:
@@ -233,30 +227,4 @@ func because(reason string) string {
 		return ""
 	}
 	return ": " + reason
-}
-
-// marks remembers which plugins are done with which of the latest events: a
-// plugin may be done before the event's own line is there.
-type marks struct {
-	byEvent map[string][]Done
-	order   []string // oldest first
-}
-
-func (m *marks) add(d Done) {
-	if m.byEvent == nil {
-		m.byEvent = map[string][]Done{}
-	}
-	if _, ok := m.byEvent[d.Event]; !ok {
-		if len(m.order) >= keptMarks {
-			delete(m.byEvent, m.order[0])
-			m.order = append(m.order[:0], m.order[1:]...)
-		}
-		m.order = append(m.order, d.Event)
-	}
-	for _, old := range m.byEvent[d.Event] {
-		if old.Plugin == d.Plugin {
-			return // delivered again
-		}
-	}
-	m.byEvent[d.Event] = append(m.byEvent[d.Event], d)
 }
