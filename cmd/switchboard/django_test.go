@@ -152,8 +152,8 @@ func (d *django) start(t *testing.T) {
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	d.exited = make(chan error, 1)
-	ready := make(chan struct{})
+	cmd, exited, ready := d.cmd, make(chan error, 1), make(chan struct{})
+	d.exited = exited
 	go func() {
 		lines := bufio.NewScanner(stdout)
 		for lines.Scan() {
@@ -161,11 +161,11 @@ func (d *django) start(t *testing.T) {
 				close(ready)
 			}
 		}
-		d.exited <- d.cmd.Wait()
+		exited <- cmd.Wait()
 	}()
 	select {
 	case <-ready:
-	case err := <-d.exited:
+	case err := <-exited:
 		t.Fatalf("the backend ended: %v", err)
 	case <-time.After(patience):
 		t.Fatalf("the backend was not ready within %s", patience)
