@@ -18,7 +18,7 @@ import (
 
 var (
 	loadFor = flag.Duration("faults.for", 4*time.Second, "how long there is load on each fault")
-	settle  = flag.Duration("faults.settle", 90*time.Second, "how long everything may then take to come right")
+	settle  = flag.Duration("faults.settle", 150*time.Second, "how long everything may then take to come right")
 	seed    = flag.Uint64("faults.seed", 0, "makes the load of a run again (default: any)")
 )
 

@@ -144,7 +144,7 @@ func (f djangoFault) begun(t *testing.T, turns *turns) *djangoWorld {
 }
 
 func (f djangoFault) measure(t *testing.T, turns *turns) faults.Row {
-	const seed, rate, settle = 4, 10, 90 * time.Second
+	const seed, rate, settle = 4, 10, 150 * time.Second
 	w := f.begun(t, turns)
 	turns.load.Lock()
 	unlock := sync.OnceFunc(turns.load.Unlock)
