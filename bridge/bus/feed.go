@@ -149,6 +149,12 @@ func (f *Feed) Close() {
 // Sequence is the event's place in the stream.
 func (d *Delivery) Sequence() uint64 { return d.seq }
 
+// Key is what a receiver may tell deliveries of the same event by.
+func (d *Delivery) Key() string { return d.Event.ID }
+
+// Again says that the operator had the event delivered once more.
+func (d *Delivery) Again() bool { return false }
+
 // Ack says that the event is done. It does not wait: an acknowledgement that
 // gets lost brings the event again.
 func (d *Delivery) Ack() error { return d.msg.Ack() }

@@ -177,7 +177,8 @@ func (f *feed) dispatch(ctx context.Context) {
 		f.inside[id] = l
 		f.stats.delivered.Add(1)
 		d := &pluginv1.Delivery{
-			Id: id, Feed: f.name, Attempt: uint32(l.attempt), Event: wire(f.trace(l)),
+			Id: id, Feed: f.name, Attempt: uint32(l.attempt), What: &pluginv1.Delivery_Event{Event: wire(f.trace(l))},
+			Key: strings.ToValidUTF8(l.queue[0].delivery.Key(), "\uFFFD"), Again: l.queue[0].delivery.Again(),
 		}
 		select {
 		case f.out <- d:

@@ -87,6 +87,11 @@ type Delivery interface {
 	Event() event.Event
 	// Sequence tells which event of the feed it is; it grows.
 	Sequence() uint64
+	// Key is the idempotency key for a receiver: the event's id, and a fresh
+	// one where Again.
+	Key() string
+	// Again: the operator had the event delivered once more by hand.
+	Again() bool
 	// Ack says that the event is done.
 	Ack() error
 	// Hold says that it is still being worked on.

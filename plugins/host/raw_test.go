@@ -269,7 +269,7 @@ func TestNoEventIsTooMuchForTheLine(t *testing.T) {
 	serve(t, w, &raw{feeds: rawFeeds("default"), connect: answering(func(d *pluginv1.Delivery) []*pluginv1.Outcome {
 		mu.Lock()
 		defer mu.Unlock()
-		got = append(got, d.Event.Id)
+		got = append(got, d.GetEvent().Id)
 		return []*pluginv1.Outcome{acked(d.Id)}
 	})}, granted(), host.Limits{})
 	w.acked(t, defaultFeed, len(all))

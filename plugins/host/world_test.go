@@ -278,6 +278,8 @@ type memoryDelivery struct {
 
 func (d *memoryDelivery) Event() event.Event { return d.event }
 func (d *memoryDelivery) Sequence() uint64   { return d.sequence }
+func (d *memoryDelivery) Key() string        { return d.event.ID }
+func (d *memoryDelivery) Again() bool        { return false }
 
 func (d *memoryDelivery) Ack() error {
 	d.f.w.change(func() {

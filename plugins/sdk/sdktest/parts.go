@@ -140,6 +140,8 @@ type delivery struct {
 
 func (d *delivery) Event() event.Event                      { return d.event }
 func (d *delivery) Sequence() uint64                        { return d.sequence }
+func (d *delivery) Key() string                             { return d.event.ID }
+func (d *delivery) Again() bool                             { return false }
 func (d *delivery) Ack() error                              { return nil }
 func (d *delivery) Hold() error                             { return nil }
 func (d *delivery) Dead(context.Context, string, int) error { return nil }

@@ -59,6 +59,10 @@ const (
 	Error_CODE_NOT_FOUND Error_Code = 3
 	// Not now: try again later.
 	Error_CODE_UNAVAILABLE Error_Code = 4
+	// Too much: more actions in a time than the plugin was granted, a store
+	// that is full, or a loop of bots that answer each other. The message says
+	// which.
+	Error_CODE_LIMIT Error_Code = 5
 )
 
 // Enum value maps for Error_Code.
@@ -69,6 +73,7 @@ var (
 		2: "CODE_NOT_GRANTED",
 		3: "CODE_NOT_FOUND",
 		4: "CODE_UNAVAILABLE",
+		5: "CODE_LIMIT",
 	}
 	Error_Code_value = map[string]int32{
 		"CODE_UNSPECIFIED": 0,
@@ -76,6 +81,7 @@ var (
 		"CODE_NOT_GRANTED": 2,
 		"CODE_NOT_FOUND":   3,
 		"CODE_UNAVAILABLE": 4,
+		"CODE_LIMIT":       5,
 	}
 )
 
@@ -103,7 +109,7 @@ func (x Error_Code) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Error_Code.Descriptor instead.
 func (Error_Code) EnumDescriptor() ([]byte, []int) {
-	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{25, 0}
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{35, 0}
 }
 
 type DescribeRequest struct {
@@ -157,7 +163,10 @@ type Manifest struct {
 	Actions []string `protobuf:"bytes,5,rep,name=actions,proto3" json:"actions,omitempty"`
 	// JSON Schema (draft 2020-12) of its configuration; empty: it has none.
 	// What is marked writeOnly is a secret.
-	ConfigSchema  []byte `protobuf:"bytes,6,opt,name=config_schema,json=configSchema,proto3" json:"config_schema,omitempty"`
+	ConfigSchema []byte `protobuf:"bytes,6,opt,name=config_schema,json=configSchema,proto3" json:"config_schema,omitempty"`
+	// The versions of this protocol that it speaks, for operators to read; what
+	// is spoken is agreed on in the handshake.
+	Protocols     []uint32 `protobuf:"varint,7,rep,packed,name=protocols,proto3" json:"protocols,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -230,6 +239,13 @@ func (x *Manifest) GetActions() []string {
 func (x *Manifest) GetConfigSchema() []byte {
 	if x != nil {
 		return x.ConfigSchema
+	}
+	return nil
+}
+
+func (x *Manifest) GetProtocols() []uint32 {
+	if x != nil {
+		return x.Protocols
 	}
 	return nil
 }
@@ -420,7 +436,27 @@ type Feed struct {
 	Retries []*durationpb.Duration `protobuf:"bytes,3,rep,name=retries,proto3" json:"retries,omitempty"`
 	// Whether the feed also wants the events that this plugin's own actions
 	// caused. Leave it off, or mind the loop.
-	OwnEchoes     bool `protobuf:"varint,4,opt,name=own_echoes,json=ownEchoes,proto3" json:"own_echoes,omitempty"`
+	OwnEchoes bool `protobuf:"varint,4,opt,name=own_echoes,json=ownEchoes,proto3" json:"own_echoes,omitempty"`
+	// Which of its events it wants: an expression of expr-lang.org that is true
+	// or false. It knows type, account, conversation (an id, as text), replayed,
+	// by, message, contact, data (typed, what the event has not is zero), and raw
+	// (the event's data as plain JSON). Empty: all.
+	Filter string `protobuf:"bytes,5,opt,name=filter,proto3" json:"filter,omitempty"`
+	// Where in the configuration the filter came from, as a JSON Pointer: there
+	// an error in it is shown. Empty: it is the plugin's own.
+	FilterPath string `protobuf:"bytes,6,opt,name=filter_path,json=filterPath,proto3" json:"filter_path,omitempty"`
+	// How long the plugin may take for one delivery; absent: 25 s. A plugin that
+	// says nothing for longer, and 5 s more, hangs: it is ended and started
+	// again, and the event comes again.
+	Timeout *durationpb.Duration `protobuf:"bytes,7,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// How many deliveries of the feed may be inside the plugin at once; 0, and
+	// all above: the host's window, 256.
+	Window uint32 `protobuf:"varint,8,opt,name=window,proto3" json:"window,omitempty"`
+	// Deliveries per second at most; 0: as they come.
+	Rate float64 `protobuf:"fixed64,9,opt,name=rate,proto3" json:"rate,omitempty"`
+	// The order within a conversation does not matter: an event in retry holds up
+	// no other.
+	Unordered     bool `protobuf:"varint,10,opt,name=unordered,proto3" json:"unordered,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -479,6 +515,48 @@ func (x *Feed) GetRetries() []*durationpb.Duration {
 func (x *Feed) GetOwnEchoes() bool {
 	if x != nil {
 		return x.OwnEchoes
+	}
+	return false
+}
+
+func (x *Feed) GetFilter() string {
+	if x != nil {
+		return x.Filter
+	}
+	return ""
+}
+
+func (x *Feed) GetFilterPath() string {
+	if x != nil {
+		return x.FilterPath
+	}
+	return ""
+}
+
+func (x *Feed) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+func (x *Feed) GetWindow() uint32 {
+	if x != nil {
+		return x.Window
+	}
+	return 0
+}
+
+func (x *Feed) GetRate() float64 {
+	if x != nil {
+		return x.Rate
+	}
+	return 0
+}
+
+func (x *Feed) GetUnordered() bool {
+	if x != nil {
+		return x.Unordered
 	}
 	return false
 }
@@ -631,6 +709,7 @@ type FromHost struct {
 	//	*FromHost_Live
 	//	*FromHost_Answer
 	//	*FromHost_Drain
+	//	*FromHost_Ping
 	Message       isFromHost_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -709,6 +788,15 @@ func (x *FromHost) GetDrain() *Drain {
 	return nil
 }
 
+func (x *FromHost) GetPing() *Ping {
+	if x != nil {
+		if x, ok := x.Message.(*FromHost_Ping); ok {
+			return x.Ping
+		}
+	}
+	return nil
+}
+
 type isFromHost_Message interface {
 	isFromHost_Message()
 }
@@ -729,6 +817,10 @@ type FromHost_Drain struct {
 	Drain *Drain `protobuf:"bytes,4,opt,name=drain,proto3,oneof"`
 }
 
+type FromHost_Ping struct {
+	Ping *Ping `protobuf:"bytes,5,opt,name=ping,proto3,oneof"`
+}
+
 func (*FromHost_Deliveries) isFromHost_Message() {}
 
 func (*FromHost_Live) isFromHost_Message() {}
@@ -736,6 +828,54 @@ func (*FromHost_Live) isFromHost_Message() {}
 func (*FromHost_Answer) isFromHost_Message() {}
 
 func (*FromHost_Drain) isFromHost_Message() {}
+
+func (*FromHost_Ping) isFromHost_Message() {}
+
+// Ping asks for a Pong with the same number, at once: a plugin that is silent
+// for 20 s hangs, and is ended.
+type Ping struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Number        uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Ping) Reset() {
+	*x = Ping{}
+	mi := &file_plugin_v1_plugin_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ping) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ping) ProtoMessage() {}
+
+func (x *Ping) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_v1_plugin_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ping.ProtoReflect.Descriptor instead.
+func (*Ping) Descriptor() ([]byte, []int) {
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Ping) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
 
 // Deliveries are events of feeds. The host has at most one of a conversation
 // under way per feed, and sends the next when it has the outcome; those of
@@ -749,7 +889,7 @@ type Deliveries struct {
 
 func (x *Deliveries) Reset() {
 	*x = Deliveries{}
-	mi := &file_plugin_v1_plugin_proto_msgTypes[8]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -761,7 +901,7 @@ func (x *Deliveries) String() string {
 func (*Deliveries) ProtoMessage() {}
 
 func (x *Deliveries) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_v1_plugin_proto_msgTypes[8]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -774,7 +914,7 @@ func (x *Deliveries) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deliveries.ProtoReflect.Descriptor instead.
 func (*Deliveries) Descriptor() ([]byte, []int) {
-	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{8}
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Deliveries) GetDeliveries() []*Delivery {
@@ -787,18 +927,28 @@ func (x *Deliveries) GetDeliveries() []*Delivery {
 type Delivery struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Names this delivery in its outcome.
-	Id   uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Empty: it is a timer.
 	Feed string `protobuf:"bytes,2,opt,name=feed,proto3" json:"feed,omitempty"`
 	// 1 the first time that this host process delivers it.
-	Attempt       uint32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	Event         *Event `protobuf:"bytes,4,opt,name=event,proto3" json:"event,omitempty"`
+	Attempt uint32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// Types that are valid to be assigned to What:
+	//
+	//	*Delivery_Event
+	//	*Delivery_Timer
+	What isDelivery_What `protobuf_oneof:"what"`
+	// The idempotency key for a receiver: the event's id, and a fresh one where
+	// the operator had the event delivered once more by hand.
+	Key string `protobuf:"bytes,6,opt,name=key,proto3" json:"key,omitempty"`
+	// The operator had it delivered once more by hand.
+	Again         bool `protobuf:"varint,7,opt,name=again,proto3" json:"again,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Delivery) Reset() {
 	*x = Delivery{}
-	mi := &file_plugin_v1_plugin_proto_msgTypes[9]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -810,7 +960,7 @@ func (x *Delivery) String() string {
 func (*Delivery) ProtoMessage() {}
 
 func (x *Delivery) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_v1_plugin_proto_msgTypes[9]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -823,7 +973,7 @@ func (x *Delivery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delivery.ProtoReflect.Descriptor instead.
 func (*Delivery) Descriptor() ([]byte, []int) {
-	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{9}
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Delivery) GetId() uint64 {
@@ -847,9 +997,120 @@ func (x *Delivery) GetAttempt() uint32 {
 	return 0
 }
 
+func (x *Delivery) GetWhat() isDelivery_What {
+	if x != nil {
+		return x.What
+	}
+	return nil
+}
+
 func (x *Delivery) GetEvent() *Event {
 	if x != nil {
-		return x.Event
+		if x, ok := x.What.(*Delivery_Event); ok {
+			return x.Event
+		}
+	}
+	return nil
+}
+
+func (x *Delivery) GetTimer() *Timer {
+	if x != nil {
+		if x, ok := x.What.(*Delivery_Timer); ok {
+			return x.Timer
+		}
+	}
+	return nil
+}
+
+func (x *Delivery) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Delivery) GetAgain() bool {
+	if x != nil {
+		return x.Again
+	}
+	return false
+}
+
+type isDelivery_What interface {
+	isDelivery_What()
+}
+
+type Delivery_Event struct {
+	Event *Event `protobuf:"bytes,4,opt,name=event,proto3,oneof"`
+}
+
+type Delivery_Timer struct {
+	Timer *Timer `protobuf:"bytes,5,opt,name=timer,proto3,oneof"`
+}
+
+func (*Delivery_Event) isDelivery_What() {}
+
+func (*Delivery_Timer) isDelivery_What() {}
+
+// Timer is one that the plugin set and that has come due. Acknowledged or
+// rejected, it is gone; else it comes again, also after a restart.
+type Timer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Key   string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// When it was to come.
+	At            *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	Data          []byte                 `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Timer) Reset() {
+	*x = Timer{}
+	mi := &file_plugin_v1_plugin_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Timer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Timer) ProtoMessage() {}
+
+func (x *Timer) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_v1_plugin_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Timer.ProtoReflect.Descriptor instead.
+func (*Timer) Descriptor() ([]byte, []int) {
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Timer) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Timer) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *Timer) GetData() []byte {
+	if x != nil {
+		return x.Data
 	}
 	return nil
 }
@@ -865,7 +1126,7 @@ type Live struct {
 
 func (x *Live) Reset() {
 	*x = Live{}
-	mi := &file_plugin_v1_plugin_proto_msgTypes[10]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -877,7 +1138,7 @@ func (x *Live) String() string {
 func (*Live) ProtoMessage() {}
 
 func (x *Live) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_v1_plugin_proto_msgTypes[10]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -890,7 +1151,7 @@ func (x *Live) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Live.ProtoReflect.Descriptor instead.
 func (*Live) Descriptor() ([]byte, []int) {
-	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{10}
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Live) GetEvent() *Event {
@@ -909,7 +1170,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_plugin_v1_plugin_proto_msgTypes[11]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -921,7 +1182,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_v1_plugin_proto_msgTypes[11]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -934,7 +1195,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{11}
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{13}
 }
 
 type FromPlugin struct {
@@ -943,6 +1204,8 @@ type FromPlugin struct {
 	//
 	//	*FromPlugin_Outcomes
 	//	*FromPlugin_Request
+	//	*FromPlugin_Pong
+	//	*FromPlugin_Counters
 	Message       isFromPlugin_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -950,7 +1213,7 @@ type FromPlugin struct {
 
 func (x *FromPlugin) Reset() {
 	*x = FromPlugin{}
-	mi := &file_plugin_v1_plugin_proto_msgTypes[12]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -962,7 +1225,7 @@ func (x *FromPlugin) String() string {
 func (*FromPlugin) ProtoMessage() {}
 
 func (x *FromPlugin) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_v1_plugin_proto_msgTypes[12]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -975,7 +1238,7 @@ func (x *FromPlugin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FromPlugin.ProtoReflect.Descriptor instead.
 func (*FromPlugin) Descriptor() ([]byte, []int) {
-	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{12}
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *FromPlugin) GetMessage() isFromPlugin_Message {
@@ -1003,6 +1266,24 @@ func (x *FromPlugin) GetRequest() *Request {
 	return nil
 }
 
+func (x *FromPlugin) GetPong() *Pong {
+	if x != nil {
+		if x, ok := x.Message.(*FromPlugin_Pong); ok {
+			return x.Pong
+		}
+	}
+	return nil
+}
+
+func (x *FromPlugin) GetCounters() *Counters {
+	if x != nil {
+		if x, ok := x.Message.(*FromPlugin_Counters); ok {
+			return x.Counters
+		}
+	}
+	return nil
+}
+
 type isFromPlugin_Message interface {
 	isFromPlugin_Message()
 }
@@ -1015,9 +1296,184 @@ type FromPlugin_Request struct {
 	Request *Request `protobuf:"bytes,2,opt,name=request,proto3,oneof"`
 }
 
+type FromPlugin_Pong struct {
+	Pong *Pong `protobuf:"bytes,3,opt,name=pong,proto3,oneof"`
+}
+
+type FromPlugin_Counters struct {
+	Counters *Counters `protobuf:"bytes,4,opt,name=counters,proto3,oneof"`
+}
+
 func (*FromPlugin_Outcomes) isFromPlugin_Message() {}
 
 func (*FromPlugin_Request) isFromPlugin_Message() {}
+
+func (*FromPlugin_Pong) isFromPlugin_Message() {}
+
+func (*FromPlugin_Counters) isFromPlugin_Message() {}
+
+type Pong struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Number uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// What keeps the plugin from doing its work, for the operator to read; empty:
+	// nothing. It is not restarted for that.
+	Unhealthy     string `protobuf:"bytes,2,opt,name=unhealthy,proto3" json:"unhealthy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Pong) Reset() {
+	*x = Pong{}
+	mi := &file_plugin_v1_plugin_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Pong) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Pong) ProtoMessage() {}
+
+func (x *Pong) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_v1_plugin_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Pong.ProtoReflect.Descriptor instead.
+func (*Pong) Descriptor() ([]byte, []int) {
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Pong) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Pong) GetUnhealthy() string {
+	if x != nil {
+		return x.Unhealthy
+	}
+	return ""
+}
+
+// Counters are what the plugin counts, for the operator's metrics. A host that
+// has too many of one plugin drops the rest.
+type Counters struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Counters      []*Counter             `protobuf:"bytes,1,rep,name=counters,proto3" json:"counters,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Counters) Reset() {
+	*x = Counters{}
+	mi := &file_plugin_v1_plugin_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Counters) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Counters) ProtoMessage() {}
+
+func (x *Counters) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_v1_plugin_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Counters.ProtoReflect.Descriptor instead.
+func (*Counters) Descriptor() ([]byte, []int) {
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Counters) GetCounters() []*Counter {
+	if x != nil {
+		return x.Counters
+	}
+	return nil
+}
+
+type Counter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// [a-z0-9_]+
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// What sets it apart from others of the name; few and bounded.
+	Labels map[string]string `protobuf:"bytes,2,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// How much more it is than when it was last told.
+	Add           float64 `protobuf:"fixed64,3,opt,name=add,proto3" json:"add,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Counter) Reset() {
+	*x = Counter{}
+	mi := &file_plugin_v1_plugin_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Counter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Counter) ProtoMessage() {}
+
+func (x *Counter) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_v1_plugin_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Counter.ProtoReflect.Descriptor instead.
+func (*Counter) Descriptor() ([]byte, []int) {
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Counter) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Counter) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *Counter) GetAdd() float64 {
+	if x != nil {
+		return x.Add
+	}
+	return 0
+}
 
 type Outcomes struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1028,7 +1484,7 @@ type Outcomes struct {
 
 func (x *Outcomes) Reset() {
 	*x = Outcomes{}
-	mi := &file_plugin_v1_plugin_proto_msgTypes[13]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1040,7 +1496,7 @@ func (x *Outcomes) String() string {
 func (*Outcomes) ProtoMessage() {}
 
 func (x *Outcomes) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_v1_plugin_proto_msgTypes[13]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1053,7 +1509,7 @@ func (x *Outcomes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcomes.ProtoReflect.Descriptor instead.
 func (*Outcomes) Descriptor() ([]byte, []int) {
-	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{13}
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Outcomes) GetOutcomes() []*Outcome {
@@ -1080,7 +1536,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_plugin_v1_plugin_proto_msgTypes[14]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1092,7 +1548,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_v1_plugin_proto_msgTypes[14]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1105,7 +1561,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{14}
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Outcome) GetDelivery() uint64 {
@@ -1198,7 +1654,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_plugin_v1_plugin_proto_msgTypes[15]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1210,7 +1666,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_v1_plugin_proto_msgTypes[15]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1223,7 +1679,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{15}
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{20}
 }
 
 type Retry struct {
@@ -1237,7 +1693,7 @@ type Retry struct {
 
 func (x *Retry) Reset() {
 	*x = Retry{}
-	mi := &file_plugin_v1_plugin_proto_msgTypes[16]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1249,7 +1705,7 @@ func (x *Retry) String() string {
 func (*Retry) ProtoMessage() {}
 
 func (x *Retry) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_v1_plugin_proto_msgTypes[16]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1262,7 +1718,7 @@ func (x *Retry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retry.ProtoReflect.Descriptor instead.
 func (*Retry) Descriptor() ([]byte, []int) {
-	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{16}
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Retry) GetAfter() *durationpb.Duration {
@@ -1290,7 +1746,7 @@ type Pause struct {
 
 func (x *Pause) Reset() {
 	*x = Pause{}
-	mi := &file_plugin_v1_plugin_proto_msgTypes[17]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1302,7 +1758,7 @@ func (x *Pause) String() string {
 func (*Pause) ProtoMessage() {}
 
 func (x *Pause) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_v1_plugin_proto_msgTypes[17]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1315,7 +1771,7 @@ func (x *Pause) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pause.ProtoReflect.Descriptor instead.
 func (*Pause) Descriptor() ([]byte, []int) {
-	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{17}
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Pause) GetHold() *durationpb.Duration {
@@ -1341,7 +1797,7 @@ type Reject struct {
 
 func (x *Reject) Reset() {
 	*x = Reject{}
-	mi := &file_plugin_v1_plugin_proto_msgTypes[18]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1353,7 +1809,7 @@ func (x *Reject) String() string {
 func (*Reject) ProtoMessage() {}
 
 func (x *Reject) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_v1_plugin_proto_msgTypes[18]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1366,7 +1822,7 @@ func (x *Reject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reject.ProtoReflect.Descriptor instead.
 func (*Reject) Descriptor() ([]byte, []int) {
-	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{18}
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Reject) GetReason() string {
@@ -1387,6 +1843,11 @@ type Request struct {
 	//	*Request_Get
 	//	*Request_Put
 	//	*Request_Delete
+	//	*Request_List
+	//	*Request_Schedule
+	//	*Request_Unschedule
+	//	*Request_Wait
+	//	*Request_LookUp
 	Request       isRequest_Request `protobuf_oneof:"request"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1394,7 +1855,7 @@ type Request struct {
 
 func (x *Request) Reset() {
 	*x = Request{}
-	mi := &file_plugin_v1_plugin_proto_msgTypes[19]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1406,7 +1867,7 @@ func (x *Request) String() string {
 func (*Request) ProtoMessage() {}
 
 func (x *Request) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_v1_plugin_proto_msgTypes[19]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1419,7 +1880,7 @@ func (x *Request) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Request.ProtoReflect.Descriptor instead.
 func (*Request) Descriptor() ([]byte, []int) {
-	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{19}
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Request) GetId() uint64 {
@@ -1472,6 +1933,51 @@ func (x *Request) GetDelete() *Delete {
 	return nil
 }
 
+func (x *Request) GetList() *List {
+	if x != nil {
+		if x, ok := x.Request.(*Request_List); ok {
+			return x.List
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetSchedule() *Schedule {
+	if x != nil {
+		if x, ok := x.Request.(*Request_Schedule); ok {
+			return x.Schedule
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetUnschedule() *Unschedule {
+	if x != nil {
+		if x, ok := x.Request.(*Request_Unschedule); ok {
+			return x.Unschedule
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetWait() *Wait {
+	if x != nil {
+		if x, ok := x.Request.(*Request_Wait); ok {
+			return x.Wait
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetLookUp() *LookUp {
+	if x != nil {
+		if x, ok := x.Request.(*Request_LookUp); ok {
+			return x.LookUp
+		}
+	}
+	return nil
+}
+
 type isRequest_Request interface {
 	isRequest_Request()
 }
@@ -1492,6 +1998,26 @@ type Request_Delete struct {
 	Delete *Delete `protobuf:"bytes,5,opt,name=delete,proto3,oneof"`
 }
 
+type Request_List struct {
+	List *List `protobuf:"bytes,6,opt,name=list,proto3,oneof"`
+}
+
+type Request_Schedule struct {
+	Schedule *Schedule `protobuf:"bytes,7,opt,name=schedule,proto3,oneof"`
+}
+
+type Request_Unschedule struct {
+	Unschedule *Unschedule `protobuf:"bytes,8,opt,name=unschedule,proto3,oneof"`
+}
+
+type Request_Wait struct {
+	Wait *Wait `protobuf:"bytes,9,opt,name=wait,proto3,oneof"`
+}
+
+type Request_LookUp struct {
+	LookUp *LookUp `protobuf:"bytes,10,opt,name=look_up,json=lookUp,proto3,oneof"`
+}
+
 func (*Request_Act) isRequest_Request() {}
 
 func (*Request_Get) isRequest_Request() {}
@@ -1499,6 +2025,16 @@ func (*Request_Get) isRequest_Request() {}
 func (*Request_Put) isRequest_Request() {}
 
 func (*Request_Delete) isRequest_Request() {}
+
+func (*Request_List) isRequest_Request() {}
+
+func (*Request_Schedule) isRequest_Request() {}
+
+func (*Request_Unschedule) isRequest_Request() {}
+
+func (*Request_Wait) isRequest_Request() {}
+
+func (*Request_LookUp) isRequest_Request() {}
 
 // Action is put into the outbound queue.
 type Action struct {
@@ -1524,7 +2060,7 @@ type Action struct {
 
 func (x *Action) Reset() {
 	*x = Action{}
-	mi := &file_plugin_v1_plugin_proto_msgTypes[20]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1536,7 +2072,7 @@ func (x *Action) String() string {
 func (*Action) ProtoMessage() {}
 
 func (x *Action) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_v1_plugin_proto_msgTypes[20]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1549,7 +2085,7 @@ func (x *Action) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Action.ProtoReflect.Descriptor instead.
 func (*Action) Descriptor() ([]byte, []int) {
-	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{20}
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Action) GetId() string {
@@ -1615,6 +2151,124 @@ func (x *Action) GetTraceState() string {
 	return ""
 }
 
+// Wait asks what became of an action that was accepted. It is answered when
+// that is known, or with CODE_UNAVAILABLE when the time is over.
+type Wait struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Account string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	// The action's id.
+	Id string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// How long; absent, and all above: 5 min.
+	Timeout       *durationpb.Duration `protobuf:"bytes,3,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Wait) Reset() {
+	*x = Wait{}
+	mi := &file_plugin_v1_plugin_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Wait) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Wait) ProtoMessage() {}
+
+func (x *Wait) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_v1_plugin_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Wait.ProtoReflect.Descriptor instead.
+func (*Wait) Descriptor() ([]byte, []int) {
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *Wait) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *Wait) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Wait) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+// LookUp reads a conversation and its messages at the backend. The account must
+// have been granted.
+type LookUp struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Account       string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	Conversation  string                 `protobuf:"bytes,2,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LookUp) Reset() {
+	*x = LookUp{}
+	mi := &file_plugin_v1_plugin_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LookUp) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LookUp) ProtoMessage() {}
+
+func (x *LookUp) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_v1_plugin_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LookUp.ProtoReflect.Descriptor instead.
+func (*LookUp) Descriptor() ([]byte, []int) {
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *LookUp) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *LookUp) GetConversation() string {
+	if x != nil {
+		return x.Conversation
+	}
+	return ""
+}
+
 // Get reads a value of the plugin's own store.
 type Get struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1625,7 +2279,7 @@ type Get struct {
 
 func (x *Get) Reset() {
 	*x = Get{}
-	mi := &file_plugin_v1_plugin_proto_msgTypes[21]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1637,7 +2291,7 @@ func (x *Get) String() string {
 func (*Get) ProtoMessage() {}
 
 func (x *Get) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_v1_plugin_proto_msgTypes[21]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1650,7 +2304,7 @@ func (x *Get) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Get.ProtoReflect.Descriptor instead.
 func (*Get) Descriptor() ([]byte, []int) {
-	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{21}
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Get) GetKey() string {
@@ -1671,7 +2325,7 @@ type Put struct {
 
 func (x *Put) Reset() {
 	*x = Put{}
-	mi := &file_plugin_v1_plugin_proto_msgTypes[22]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1683,7 +2337,7 @@ func (x *Put) String() string {
 func (*Put) ProtoMessage() {}
 
 func (x *Put) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_v1_plugin_proto_msgTypes[22]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1696,7 +2350,7 @@ func (x *Put) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Put.ProtoReflect.Descriptor instead.
 func (*Put) Descriptor() ([]byte, []int) {
-	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{22}
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Put) GetKey() string {
@@ -1723,7 +2377,7 @@ type Delete struct {
 
 func (x *Delete) Reset() {
 	*x = Delete{}
-	mi := &file_plugin_v1_plugin_proto_msgTypes[23]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1735,7 +2389,7 @@ func (x *Delete) String() string {
 func (*Delete) ProtoMessage() {}
 
 func (x *Delete) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_v1_plugin_proto_msgTypes[23]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1748,10 +2402,174 @@ func (x *Delete) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delete.ProtoReflect.Descriptor instead.
 func (*Delete) Descriptor() ([]byte, []int) {
-	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{23}
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Delete) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+// List reads which keys there are, in order.
+type List struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Those that begin with it.
+	Prefix string `protobuf:"bytes,1,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	// Those after it; empty: from the first. An answer has up to 1,000.
+	After         string `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *List) Reset() {
+	*x = List{}
+	mi := &file_plugin_v1_plugin_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *List) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*List) ProtoMessage() {}
+
+func (x *List) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_v1_plugin_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use List.ProtoReflect.Descriptor instead.
+func (*List) Descriptor() ([]byte, []int) {
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *List) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
+func (x *List) GetAfter() string {
+	if x != nil {
+		return x.After
+	}
+	return ""
+}
+
+// Schedule sets a timer, or sets it anew. It is kept on disk, and comes as a
+// Delivery when it is due.
+type Schedule struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names it: up to 256 bytes.
+	Key string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	At  *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	// Comes back with it; up to 64 KiB.
+	Data          []byte `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Schedule) Reset() {
+	*x = Schedule{}
+	mi := &file_plugin_v1_plugin_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Schedule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Schedule) ProtoMessage() {}
+
+func (x *Schedule) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_v1_plugin_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Schedule.ProtoReflect.Descriptor instead.
+func (*Schedule) Descriptor() ([]byte, []int) {
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *Schedule) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Schedule) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *Schedule) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+// Unschedule removes a timer; that it was not there is no error.
+type Unschedule struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Unschedule) Reset() {
+	*x = Unschedule{}
+	mi := &file_plugin_v1_plugin_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Unschedule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Unschedule) ProtoMessage() {}
+
+func (x *Unschedule) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_v1_plugin_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Unschedule.ProtoReflect.Descriptor instead.
+func (*Unschedule) Descriptor() ([]byte, []int) {
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *Unschedule) GetKey() string {
 	if x != nil {
 		return x.Key
 	}
@@ -1768,6 +2586,9 @@ type Answer struct {
 	//	*Answer_Accepted
 	//	*Answer_Value
 	//	*Answer_Done
+	//	*Answer_Keys
+	//	*Answer_Result
+	//	*Answer_Conversation
 	Answer        isAnswer_Answer `protobuf_oneof:"answer"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1775,7 +2596,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_plugin_v1_plugin_proto_msgTypes[24]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1787,7 +2608,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_v1_plugin_proto_msgTypes[24]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1800,7 +2621,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{24}
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Answer) GetRequest() uint64 {
@@ -1853,6 +2674,33 @@ func (x *Answer) GetDone() *Done {
 	return nil
 }
 
+func (x *Answer) GetKeys() *Keys {
+	if x != nil {
+		if x, ok := x.Answer.(*Answer_Keys); ok {
+			return x.Keys
+		}
+	}
+	return nil
+}
+
+func (x *Answer) GetResult() *Result {
+	if x != nil {
+		if x, ok := x.Answer.(*Answer_Result); ok {
+			return x.Result
+		}
+	}
+	return nil
+}
+
+func (x *Answer) GetConversation() *Conversation {
+	if x != nil {
+		if x, ok := x.Answer.(*Answer_Conversation); ok {
+			return x.Conversation
+		}
+	}
+	return nil
+}
+
 type isAnswer_Answer interface {
 	isAnswer_Answer()
 }
@@ -1873,8 +2721,23 @@ type Answer_Value struct {
 }
 
 type Answer_Done struct {
-	// A Put or Delete is done.
+	// A Put, Delete, Schedule or Unschedule is done.
 	Done *Done `protobuf:"bytes,5,opt,name=done,proto3,oneof"`
+}
+
+type Answer_Keys struct {
+	// What List found.
+	Keys *Keys `protobuf:"bytes,6,opt,name=keys,proto3,oneof"`
+}
+
+type Answer_Result struct {
+	// What became of an action.
+	Result *Result `protobuf:"bytes,7,opt,name=result,proto3,oneof"`
+}
+
+type Answer_Conversation struct {
+	// What LookUp found.
+	Conversation *Conversation `protobuf:"bytes,8,opt,name=conversation,proto3,oneof"`
 }
 
 func (*Answer_Error) isAnswer_Answer() {}
@@ -1884,6 +2747,12 @@ func (*Answer_Accepted) isAnswer_Answer() {}
 func (*Answer_Value) isAnswer_Answer() {}
 
 func (*Answer_Done) isAnswer_Answer() {}
+
+func (*Answer_Keys) isAnswer_Answer() {}
+
+func (*Answer_Result) isAnswer_Answer() {}
+
+func (*Answer_Conversation) isAnswer_Answer() {}
 
 type Error struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1895,7 +2764,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_plugin_v1_plugin_proto_msgTypes[25]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1907,7 +2776,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_v1_plugin_proto_msgTypes[25]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1920,7 +2789,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{25}
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Error) GetCode() Error_Code {
@@ -1947,7 +2816,7 @@ type Accepted struct {
 
 func (x *Accepted) Reset() {
 	*x = Accepted{}
-	mi := &file_plugin_v1_plugin_proto_msgTypes[26]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1959,7 +2828,7 @@ func (x *Accepted) String() string {
 func (*Accepted) ProtoMessage() {}
 
 func (x *Accepted) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_v1_plugin_proto_msgTypes[26]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1972,7 +2841,7 @@ func (x *Accepted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Accepted.ProtoReflect.Descriptor instead.
 func (*Accepted) Descriptor() ([]byte, []int) {
-	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{26}
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Accepted) GetDuplicate() bool {
@@ -1991,7 +2860,7 @@ type Value struct {
 
 func (x *Value) Reset() {
 	*x = Value{}
-	mi := &file_plugin_v1_plugin_proto_msgTypes[27]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2003,7 +2872,7 @@ func (x *Value) String() string {
 func (*Value) ProtoMessage() {}
 
 func (x *Value) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_v1_plugin_proto_msgTypes[27]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2016,7 +2885,7 @@ func (x *Value) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Value.ProtoReflect.Descriptor instead.
 func (*Value) Descriptor() ([]byte, []int) {
-	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{27}
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Value) GetValue() []byte {
@@ -2034,7 +2903,7 @@ type Done struct {
 
 func (x *Done) Reset() {
 	*x = Done{}
-	mi := &file_plugin_v1_plugin_proto_msgTypes[28]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2046,7 +2915,7 @@ func (x *Done) String() string {
 func (*Done) ProtoMessage() {}
 
 func (x *Done) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_v1_plugin_proto_msgTypes[28]
+	mi := &file_plugin_v1_plugin_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2059,7 +2928,170 @@ func (x *Done) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Done.ProtoReflect.Descriptor instead.
 func (*Done) Descriptor() ([]byte, []int) {
-	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{28}
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{38}
+}
+
+type Keys struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Keys  []string               `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
+	// There are more after the last.
+	More          bool `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Keys) Reset() {
+	*x = Keys{}
+	mi := &file_plugin_v1_plugin_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Keys) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Keys) ProtoMessage() {}
+
+func (x *Keys) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_v1_plugin_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Keys.ProtoReflect.Descriptor instead.
+func (*Keys) Descriptor() ([]byte, []int) {
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *Keys) GetKeys() []string {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *Keys) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+// Result is the event that tells what became of an action: action.confirmed,
+// action.failed or action.expired.
+type Result struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Type  string                 `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	// Its data, one JSON object.
+	Data          []byte `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Result) Reset() {
+	*x = Result{}
+	mi := &file_plugin_v1_plugin_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Result) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Result) ProtoMessage() {}
+
+func (x *Result) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_v1_plugin_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Result.ProtoReflect.Descriptor instead.
+func (*Result) Descriptor() ([]byte, []int) {
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *Result) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *Result) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+// Conversation is what a backend has of a conversation.
+type Conversation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in the data of conversation.updated, one JSON object.
+	Data []byte `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	// As in the data of message.new, each one JSON object, oldest first.
+	Messages      [][]byte `protobuf:"bytes,2,rep,name=messages,proto3" json:"messages,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Conversation) Reset() {
+	*x = Conversation{}
+	mi := &file_plugin_v1_plugin_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Conversation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Conversation) ProtoMessage() {}
+
+func (x *Conversation) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_v1_plugin_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Conversation.ProtoReflect.Descriptor instead.
+func (*Conversation) Descriptor() ([]byte, []int) {
+	return file_plugin_v1_plugin_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *Conversation) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *Conversation) GetMessages() [][]byte {
+	if x != nil {
+		return x.Messages
+	}
+	return nil
 }
 
 var File_plugin_v1_plugin_proto protoreflect.FileDescriptor
@@ -2067,14 +3099,15 @@ var File_plugin_v1_plugin_proto protoreflect.FileDescriptor
 const file_plugin_v1_plugin_proto_rawDesc = "" +
 	"\n" +
 	"\x16plugin/v1/plugin.proto\x12\x15switchboard.plugin.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x11\n" +
-	"\x0fDescribeRequest\"\xa9\x01\n" +
+	"\x0fDescribeRequest\"\xc7\x01\n" +
 	"\bManifest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x18\n" +
 	"\asummary\x18\x03 \x01(\tR\asummary\x12\x16\n" +
 	"\x06events\x18\x04 \x03(\tR\x06events\x12\x18\n" +
 	"\aactions\x18\x05 \x03(\tR\aactions\x12#\n" +
-	"\rconfig_schema\x18\x06 \x01(\fR\fconfigSchema\"Z\n" +
+	"\rconfig_schema\x18\x06 \x01(\fR\fconfigSchema\x12\x1c\n" +
+	"\tprotocols\x18\a \x03(\rR\tprotocols\"Z\n" +
 	"\x10ConfigureRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06config\x18\x02 \x01(\fR\x06config\x12\x1a\n" +
@@ -2084,13 +3117,21 @@ const file_plugin_v1_plugin_proto_rawDesc = "" +
 	"\bproblems\x18\x02 \x03(\v2\x1e.switchboard.plugin.v1.ProblemR\bproblems\"7\n" +
 	"\aProblem\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x18\n" +
-	"\amessage\x18\x02 \x01(\tR\amessage\"\x86\x01\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\"\xbe\x02\n" +
 	"\x04Feed\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06events\x18\x02 \x03(\tR\x06events\x123\n" +
 	"\aretries\x18\x03 \x03(\v2\x19.google.protobuf.DurationR\aretries\x12\x1d\n" +
 	"\n" +
-	"own_echoes\x18\x04 \x01(\bR\townEchoes\"\xcd\x02\n" +
+	"own_echoes\x18\x04 \x01(\bR\townEchoes\x12\x16\n" +
+	"\x06filter\x18\x05 \x01(\tR\x06filter\x12\x1f\n" +
+	"\vfilter_path\x18\x06 \x01(\tR\n" +
+	"filterPath\x123\n" +
+	"\atimeout\x18\a \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12\x16\n" +
+	"\x06window\x18\b \x01(\rR\x06window\x12\x12\n" +
+	"\x04rate\x18\t \x01(\x01R\x04rate\x12\x1c\n" +
+	"\tunordered\x18\n" +
+	" \x01(\bR\tunordered\"\xcd\x02\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x16\n" +
@@ -2105,33 +3146,58 @@ const file_plugin_v1_plugin_proto_rawDesc = "" +
 	" \x01(\tR\vtraceParent\x12\x1f\n" +
 	"\vtrace_state\x18\v \x01(\tR\n" +
 	"traceState\x12\x12\n" +
-	"\x04data\x18\f \x01(\fR\x04data\"\xfc\x01\n" +
+	"\x04data\x18\f \x01(\fR\x04data\"\xaf\x02\n" +
 	"\bFromHost\x12C\n" +
 	"\n" +
 	"deliveries\x18\x01 \x01(\v2!.switchboard.plugin.v1.DeliveriesH\x00R\n" +
 	"deliveries\x121\n" +
 	"\x04live\x18\x02 \x01(\v2\x1b.switchboard.plugin.v1.LiveH\x00R\x04live\x127\n" +
 	"\x06answer\x18\x03 \x01(\v2\x1d.switchboard.plugin.v1.AnswerH\x00R\x06answer\x124\n" +
-	"\x05drain\x18\x04 \x01(\v2\x1c.switchboard.plugin.v1.DrainH\x00R\x05drainB\t\n" +
-	"\amessage\"M\n" +
+	"\x05drain\x18\x04 \x01(\v2\x1c.switchboard.plugin.v1.DrainH\x00R\x05drain\x121\n" +
+	"\x04ping\x18\x05 \x01(\v2\x1b.switchboard.plugin.v1.PingH\x00R\x04pingB\t\n" +
+	"\amessage\"\x1e\n" +
+	"\x04Ping\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\"M\n" +
 	"\n" +
 	"Deliveries\x12?\n" +
 	"\n" +
 	"deliveries\x18\x01 \x03(\v2\x1f.switchboard.plugin.v1.DeliveryR\n" +
-	"deliveries\"|\n" +
+	"deliveries\"\xe4\x01\n" +
 	"\bDelivery\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04feed\x18\x02 \x01(\tR\x04feed\x12\x18\n" +
-	"\aattempt\x18\x03 \x01(\rR\aattempt\x122\n" +
-	"\x05event\x18\x04 \x01(\v2\x1c.switchboard.plugin.v1.EventR\x05event\":\n" +
+	"\aattempt\x18\x03 \x01(\rR\aattempt\x124\n" +
+	"\x05event\x18\x04 \x01(\v2\x1c.switchboard.plugin.v1.EventH\x00R\x05event\x124\n" +
+	"\x05timer\x18\x05 \x01(\v2\x1c.switchboard.plugin.v1.TimerH\x00R\x05timer\x12\x10\n" +
+	"\x03key\x18\x06 \x01(\tR\x03key\x12\x14\n" +
+	"\x05again\x18\a \x01(\bR\x05againB\x06\n" +
+	"\x04what\"Y\n" +
+	"\x05Timer\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12*\n" +
+	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
+	"\x04data\x18\x03 \x01(\fR\x04data\":\n" +
 	"\x04Live\x122\n" +
 	"\x05event\x18\x01 \x01(\v2\x1c.switchboard.plugin.v1.EventR\x05event\"\a\n" +
-	"\x05Drain\"\x92\x01\n" +
+	"\x05Drain\"\x84\x02\n" +
 	"\n" +
 	"FromPlugin\x12=\n" +
 	"\boutcomes\x18\x01 \x01(\v2\x1f.switchboard.plugin.v1.OutcomesH\x00R\boutcomes\x12:\n" +
-	"\arequest\x18\x02 \x01(\v2\x1e.switchboard.plugin.v1.RequestH\x00R\arequestB\t\n" +
-	"\amessage\"F\n" +
+	"\arequest\x18\x02 \x01(\v2\x1e.switchboard.plugin.v1.RequestH\x00R\arequest\x121\n" +
+	"\x04pong\x18\x03 \x01(\v2\x1b.switchboard.plugin.v1.PongH\x00R\x04pong\x12=\n" +
+	"\bcounters\x18\x04 \x01(\v2\x1f.switchboard.plugin.v1.CountersH\x00R\bcountersB\t\n" +
+	"\amessage\"<\n" +
+	"\x04Pong\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x1c\n" +
+	"\tunhealthy\x18\x02 \x01(\tR\tunhealthy\"F\n" +
+	"\bCounters\x12:\n" +
+	"\bcounters\x18\x01 \x03(\v2\x1e.switchboard.plugin.v1.CounterR\bcounters\"\xae\x01\n" +
+	"\aCounter\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12B\n" +
+	"\x06labels\x18\x02 \x03(\v2*.switchboard.plugin.v1.Counter.LabelsEntryR\x06labels\x12\x10\n" +
+	"\x03add\x18\x03 \x01(\x01R\x03add\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"F\n" +
 	"\bOutcomes\x12:\n" +
 	"\boutcomes\x18\x01 \x03(\v2\x1e.switchboard.plugin.v1.OutcomeR\boutcomes\"\x84\x02\n" +
 	"\aOutcome\x12\x1a\n" +
@@ -2149,13 +3215,21 @@ const file_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04hold\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x04hold\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\" \n" +
 	"\x06Reject\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xf0\x01\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\x94\x04\n" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x121\n" +
 	"\x03act\x18\x02 \x01(\v2\x1d.switchboard.plugin.v1.ActionH\x00R\x03act\x12.\n" +
 	"\x03get\x18\x03 \x01(\v2\x1a.switchboard.plugin.v1.GetH\x00R\x03get\x12.\n" +
 	"\x03put\x18\x04 \x01(\v2\x1a.switchboard.plugin.v1.PutH\x00R\x03put\x127\n" +
-	"\x06delete\x18\x05 \x01(\v2\x1d.switchboard.plugin.v1.DeleteH\x00R\x06deleteB\t\n" +
+	"\x06delete\x18\x05 \x01(\v2\x1d.switchboard.plugin.v1.DeleteH\x00R\x06delete\x121\n" +
+	"\x04list\x18\x06 \x01(\v2\x1b.switchboard.plugin.v1.ListH\x00R\x04list\x12=\n" +
+	"\bschedule\x18\a \x01(\v2\x1f.switchboard.plugin.v1.ScheduleH\x00R\bschedule\x12C\n" +
+	"\n" +
+	"unschedule\x18\b \x01(\v2!.switchboard.plugin.v1.UnscheduleH\x00R\n" +
+	"unschedule\x121\n" +
+	"\x04wait\x18\t \x01(\v2\x1b.switchboard.plugin.v1.WaitH\x00R\x04wait\x128\n" +
+	"\alook_up\x18\n" +
+	" \x01(\v2\x1d.switchboard.plugin.v1.LookUpH\x00R\x06lookUpB\t\n" +
 	"\arequest\"\xa4\x02\n" +
 	"\x06Action\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
@@ -2167,35 +3241,66 @@ const file_plugin_v1_plugin_proto_rawDesc = "" +
 	"\aexpires\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x12!\n" +
 	"\ftrace_parent\x18\b \x01(\tR\vtraceParent\x12\x1f\n" +
 	"\vtrace_state\x18\t \x01(\tR\n" +
-	"traceState\"\x17\n" +
+	"traceState\"e\n" +
+	"\x04Wait\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x123\n" +
+	"\atimeout\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\atimeout\"F\n" +
+	"\x06LookUp\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\"\n" +
+	"\fconversation\x18\x02 \x01(\tR\fconversation\"\x17\n" +
 	"\x03Get\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\"-\n" +
 	"\x03Put\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\"\x1a\n" +
 	"\x06Delete\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\"\x8a\x02\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\"4\n" +
+	"\x04List\x12\x16\n" +
+	"\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x14\n" +
+	"\x05after\x18\x02 \x01(\tR\x05after\"\\\n" +
+	"\bSchedule\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12*\n" +
+	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
+	"\x04data\x18\x03 \x01(\fR\x04data\"\x1e\n" +
+	"\n" +
+	"Unschedule\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\"\xc1\x03\n" +
 	"\x06Answer\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\x04R\arequest\x124\n" +
 	"\x05error\x18\x02 \x01(\v2\x1c.switchboard.plugin.v1.ErrorH\x00R\x05error\x12=\n" +
 	"\baccepted\x18\x03 \x01(\v2\x1f.switchboard.plugin.v1.AcceptedH\x00R\baccepted\x124\n" +
 	"\x05value\x18\x04 \x01(\v2\x1c.switchboard.plugin.v1.ValueH\x00R\x05value\x121\n" +
-	"\x04done\x18\x05 \x01(\v2\x1b.switchboard.plugin.v1.DoneH\x00R\x04doneB\b\n" +
-	"\x06answer\"\xc8\x01\n" +
+	"\x04done\x18\x05 \x01(\v2\x1b.switchboard.plugin.v1.DoneH\x00R\x04done\x121\n" +
+	"\x04keys\x18\x06 \x01(\v2\x1b.switchboard.plugin.v1.KeysH\x00R\x04keys\x127\n" +
+	"\x06result\x18\a \x01(\v2\x1d.switchboard.plugin.v1.ResultH\x00R\x06result\x12I\n" +
+	"\fconversation\x18\b \x01(\v2#.switchboard.plugin.v1.ConversationH\x00R\fconversationB\b\n" +
+	"\x06answer\"\xd8\x01\n" +
 	"\x05Error\x125\n" +
 	"\x04code\x18\x01 \x01(\x0e2!.switchboard.plugin.v1.Error.CodeR\x04code\x12\x18\n" +
-	"\amessage\x18\x02 \x01(\tR\amessage\"n\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\"~\n" +
 	"\x04Code\x12\x14\n" +
 	"\x10CODE_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fCODE_INVALID\x10\x01\x12\x14\n" +
 	"\x10CODE_NOT_GRANTED\x10\x02\x12\x12\n" +
 	"\x0eCODE_NOT_FOUND\x10\x03\x12\x14\n" +
-	"\x10CODE_UNAVAILABLE\x10\x04\"(\n" +
+	"\x10CODE_UNAVAILABLE\x10\x04\x12\x0e\n" +
+	"\n" +
+	"CODE_LIMIT\x10\x05\"(\n" +
 	"\bAccepted\x12\x1c\n" +
 	"\tduplicate\x18\x01 \x01(\bR\tduplicate\"\x1d\n" +
 	"\x05Value\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\fR\x05value\"\x06\n" +
-	"\x04Done2\x90\x02\n" +
+	"\x04Done\".\n" +
+	"\x04Keys\x12\x12\n" +
+	"\x04keys\x18\x01 \x03(\tR\x04keys\x12\x12\n" +
+	"\x04more\x18\x02 \x01(\bR\x04more\"0\n" +
+	"\x06Result\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12\x12\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\">\n" +
+	"\fConversation\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\x12\x1a\n" +
+	"\bmessages\x18\x02 \x03(\fR\bmessages2\x90\x02\n" +
 	"\x06Plugin\x12S\n" +
 	"\bDescribe\x12&.switchboard.plugin.v1.DescribeRequest\x1a\x1f.switchboard.plugin.v1.Manifest\x12^\n" +
 	"\tConfigure\x12'.switchboard.plugin.v1.ConfigureRequest\x1a(.switchboard.plugin.v1.ConfigureResponse\x12Q\n" +
@@ -2214,7 +3319,7 @@ func file_plugin_v1_plugin_proto_rawDescGZIP() []byte {
 }
 
 var file_plugin_v1_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_plugin_v1_plugin_proto_goTypes = []any{
 	(Error_Code)(0),               // 0: switchboard.plugin.v1.Error.Code
 	(*DescribeRequest)(nil),       // 1: switchboard.plugin.v1.DescribeRequest
@@ -2225,73 +3330,105 @@ var file_plugin_v1_plugin_proto_goTypes = []any{
 	(*Feed)(nil),                  // 6: switchboard.plugin.v1.Feed
 	(*Event)(nil),                 // 7: switchboard.plugin.v1.Event
 	(*FromHost)(nil),              // 8: switchboard.plugin.v1.FromHost
-	(*Deliveries)(nil),            // 9: switchboard.plugin.v1.Deliveries
-	(*Delivery)(nil),              // 10: switchboard.plugin.v1.Delivery
-	(*Live)(nil),                  // 11: switchboard.plugin.v1.Live
-	(*Drain)(nil),                 // 12: switchboard.plugin.v1.Drain
-	(*FromPlugin)(nil),            // 13: switchboard.plugin.v1.FromPlugin
-	(*Outcomes)(nil),              // 14: switchboard.plugin.v1.Outcomes
-	(*Outcome)(nil),               // 15: switchboard.plugin.v1.Outcome
-	(*Ack)(nil),                   // 16: switchboard.plugin.v1.Ack
-	(*Retry)(nil),                 // 17: switchboard.plugin.v1.Retry
-	(*Pause)(nil),                 // 18: switchboard.plugin.v1.Pause
-	(*Reject)(nil),                // 19: switchboard.plugin.v1.Reject
-	(*Request)(nil),               // 20: switchboard.plugin.v1.Request
-	(*Action)(nil),                // 21: switchboard.plugin.v1.Action
-	(*Get)(nil),                   // 22: switchboard.plugin.v1.Get
-	(*Put)(nil),                   // 23: switchboard.plugin.v1.Put
-	(*Delete)(nil),                // 24: switchboard.plugin.v1.Delete
-	(*Answer)(nil),                // 25: switchboard.plugin.v1.Answer
-	(*Error)(nil),                 // 26: switchboard.plugin.v1.Error
-	(*Accepted)(nil),              // 27: switchboard.plugin.v1.Accepted
-	(*Value)(nil),                 // 28: switchboard.plugin.v1.Value
-	(*Done)(nil),                  // 29: switchboard.plugin.v1.Done
-	(*durationpb.Duration)(nil),   // 30: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 31: google.protobuf.Timestamp
+	(*Ping)(nil),                  // 9: switchboard.plugin.v1.Ping
+	(*Deliveries)(nil),            // 10: switchboard.plugin.v1.Deliveries
+	(*Delivery)(nil),              // 11: switchboard.plugin.v1.Delivery
+	(*Timer)(nil),                 // 12: switchboard.plugin.v1.Timer
+	(*Live)(nil),                  // 13: switchboard.plugin.v1.Live
+	(*Drain)(nil),                 // 14: switchboard.plugin.v1.Drain
+	(*FromPlugin)(nil),            // 15: switchboard.plugin.v1.FromPlugin
+	(*Pong)(nil),                  // 16: switchboard.plugin.v1.Pong
+	(*Counters)(nil),              // 17: switchboard.plugin.v1.Counters
+	(*Counter)(nil),               // 18: switchboard.plugin.v1.Counter
+	(*Outcomes)(nil),              // 19: switchboard.plugin.v1.Outcomes
+	(*Outcome)(nil),               // 20: switchboard.plugin.v1.Outcome
+	(*Ack)(nil),                   // 21: switchboard.plugin.v1.Ack
+	(*Retry)(nil),                 // 22: switchboard.plugin.v1.Retry
+	(*Pause)(nil),                 // 23: switchboard.plugin.v1.Pause
+	(*Reject)(nil),                // 24: switchboard.plugin.v1.Reject
+	(*Request)(nil),               // 25: switchboard.plugin.v1.Request
+	(*Action)(nil),                // 26: switchboard.plugin.v1.Action
+	(*Wait)(nil),                  // 27: switchboard.plugin.v1.Wait
+	(*LookUp)(nil),                // 28: switchboard.plugin.v1.LookUp
+	(*Get)(nil),                   // 29: switchboard.plugin.v1.Get
+	(*Put)(nil),                   // 30: switchboard.plugin.v1.Put
+	(*Delete)(nil),                // 31: switchboard.plugin.v1.Delete
+	(*List)(nil),                  // 32: switchboard.plugin.v1.List
+	(*Schedule)(nil),              // 33: switchboard.plugin.v1.Schedule
+	(*Unschedule)(nil),            // 34: switchboard.plugin.v1.Unschedule
+	(*Answer)(nil),                // 35: switchboard.plugin.v1.Answer
+	(*Error)(nil),                 // 36: switchboard.plugin.v1.Error
+	(*Accepted)(nil),              // 37: switchboard.plugin.v1.Accepted
+	(*Value)(nil),                 // 38: switchboard.plugin.v1.Value
+	(*Done)(nil),                  // 39: switchboard.plugin.v1.Done
+	(*Keys)(nil),                  // 40: switchboard.plugin.v1.Keys
+	(*Result)(nil),                // 41: switchboard.plugin.v1.Result
+	(*Conversation)(nil),          // 42: switchboard.plugin.v1.Conversation
+	nil,                           // 43: switchboard.plugin.v1.Counter.LabelsEntry
+	(*durationpb.Duration)(nil),   // 44: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 45: google.protobuf.Timestamp
 }
 var file_plugin_v1_plugin_proto_depIdxs = []int32{
 	6,  // 0: switchboard.plugin.v1.ConfigureResponse.feeds:type_name -> switchboard.plugin.v1.Feed
 	5,  // 1: switchboard.plugin.v1.ConfigureResponse.problems:type_name -> switchboard.plugin.v1.Problem
-	30, // 2: switchboard.plugin.v1.Feed.retries:type_name -> google.protobuf.Duration
-	31, // 3: switchboard.plugin.v1.Event.time:type_name -> google.protobuf.Timestamp
-	9,  // 4: switchboard.plugin.v1.FromHost.deliveries:type_name -> switchboard.plugin.v1.Deliveries
-	11, // 5: switchboard.plugin.v1.FromHost.live:type_name -> switchboard.plugin.v1.Live
-	25, // 6: switchboard.plugin.v1.FromHost.answer:type_name -> switchboard.plugin.v1.Answer
-	12, // 7: switchboard.plugin.v1.FromHost.drain:type_name -> switchboard.plugin.v1.Drain
-	10, // 8: switchboard.plugin.v1.Deliveries.deliveries:type_name -> switchboard.plugin.v1.Delivery
-	7,  // 9: switchboard.plugin.v1.Delivery.event:type_name -> switchboard.plugin.v1.Event
-	7,  // 10: switchboard.plugin.v1.Live.event:type_name -> switchboard.plugin.v1.Event
-	14, // 11: switchboard.plugin.v1.FromPlugin.outcomes:type_name -> switchboard.plugin.v1.Outcomes
-	20, // 12: switchboard.plugin.v1.FromPlugin.request:type_name -> switchboard.plugin.v1.Request
-	15, // 13: switchboard.plugin.v1.Outcomes.outcomes:type_name -> switchboard.plugin.v1.Outcome
-	16, // 14: switchboard.plugin.v1.Outcome.ack:type_name -> switchboard.plugin.v1.Ack
-	17, // 15: switchboard.plugin.v1.Outcome.retry:type_name -> switchboard.plugin.v1.Retry
-	18, // 16: switchboard.plugin.v1.Outcome.pause:type_name -> switchboard.plugin.v1.Pause
-	19, // 17: switchboard.plugin.v1.Outcome.reject:type_name -> switchboard.plugin.v1.Reject
-	30, // 18: switchboard.plugin.v1.Retry.after:type_name -> google.protobuf.Duration
-	30, // 19: switchboard.plugin.v1.Pause.hold:type_name -> google.protobuf.Duration
-	21, // 20: switchboard.plugin.v1.Request.act:type_name -> switchboard.plugin.v1.Action
-	22, // 21: switchboard.plugin.v1.Request.get:type_name -> switchboard.plugin.v1.Get
-	23, // 22: switchboard.plugin.v1.Request.put:type_name -> switchboard.plugin.v1.Put
-	24, // 23: switchboard.plugin.v1.Request.delete:type_name -> switchboard.plugin.v1.Delete
-	31, // 24: switchboard.plugin.v1.Action.at:type_name -> google.protobuf.Timestamp
-	31, // 25: switchboard.plugin.v1.Action.expires:type_name -> google.protobuf.Timestamp
-	26, // 26: switchboard.plugin.v1.Answer.error:type_name -> switchboard.plugin.v1.Error
-	27, // 27: switchboard.plugin.v1.Answer.accepted:type_name -> switchboard.plugin.v1.Accepted
-	28, // 28: switchboard.plugin.v1.Answer.value:type_name -> switchboard.plugin.v1.Value
-	29, // 29: switchboard.plugin.v1.Answer.done:type_name -> switchboard.plugin.v1.Done
-	0,  // 30: switchboard.plugin.v1.Error.code:type_name -> switchboard.plugin.v1.Error.Code
-	1,  // 31: switchboard.plugin.v1.Plugin.Describe:input_type -> switchboard.plugin.v1.DescribeRequest
-	3,  // 32: switchboard.plugin.v1.Plugin.Configure:input_type -> switchboard.plugin.v1.ConfigureRequest
-	8,  // 33: switchboard.plugin.v1.Plugin.Connect:input_type -> switchboard.plugin.v1.FromHost
-	2,  // 34: switchboard.plugin.v1.Plugin.Describe:output_type -> switchboard.plugin.v1.Manifest
-	4,  // 35: switchboard.plugin.v1.Plugin.Configure:output_type -> switchboard.plugin.v1.ConfigureResponse
-	13, // 36: switchboard.plugin.v1.Plugin.Connect:output_type -> switchboard.plugin.v1.FromPlugin
-	34, // [34:37] is the sub-list for method output_type
-	31, // [31:34] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	44, // 2: switchboard.plugin.v1.Feed.retries:type_name -> google.protobuf.Duration
+	44, // 3: switchboard.plugin.v1.Feed.timeout:type_name -> google.protobuf.Duration
+	45, // 4: switchboard.plugin.v1.Event.time:type_name -> google.protobuf.Timestamp
+	10, // 5: switchboard.plugin.v1.FromHost.deliveries:type_name -> switchboard.plugin.v1.Deliveries
+	13, // 6: switchboard.plugin.v1.FromHost.live:type_name -> switchboard.plugin.v1.Live
+	35, // 7: switchboard.plugin.v1.FromHost.answer:type_name -> switchboard.plugin.v1.Answer
+	14, // 8: switchboard.plugin.v1.FromHost.drain:type_name -> switchboard.plugin.v1.Drain
+	9,  // 9: switchboard.plugin.v1.FromHost.ping:type_name -> switchboard.plugin.v1.Ping
+	11, // 10: switchboard.plugin.v1.Deliveries.deliveries:type_name -> switchboard.plugin.v1.Delivery
+	7,  // 11: switchboard.plugin.v1.Delivery.event:type_name -> switchboard.plugin.v1.Event
+	12, // 12: switchboard.plugin.v1.Delivery.timer:type_name -> switchboard.plugin.v1.Timer
+	45, // 13: switchboard.plugin.v1.Timer.at:type_name -> google.protobuf.Timestamp
+	7,  // 14: switchboard.plugin.v1.Live.event:type_name -> switchboard.plugin.v1.Event
+	19, // 15: switchboard.plugin.v1.FromPlugin.outcomes:type_name -> switchboard.plugin.v1.Outcomes
+	25, // 16: switchboard.plugin.v1.FromPlugin.request:type_name -> switchboard.plugin.v1.Request
+	16, // 17: switchboard.plugin.v1.FromPlugin.pong:type_name -> switchboard.plugin.v1.Pong
+	17, // 18: switchboard.plugin.v1.FromPlugin.counters:type_name -> switchboard.plugin.v1.Counters
+	18, // 19: switchboard.plugin.v1.Counters.counters:type_name -> switchboard.plugin.v1.Counter
+	43, // 20: switchboard.plugin.v1.Counter.labels:type_name -> switchboard.plugin.v1.Counter.LabelsEntry
+	20, // 21: switchboard.plugin.v1.Outcomes.outcomes:type_name -> switchboard.plugin.v1.Outcome
+	21, // 22: switchboard.plugin.v1.Outcome.ack:type_name -> switchboard.plugin.v1.Ack
+	22, // 23: switchboard.plugin.v1.Outcome.retry:type_name -> switchboard.plugin.v1.Retry
+	23, // 24: switchboard.plugin.v1.Outcome.pause:type_name -> switchboard.plugin.v1.Pause
+	24, // 25: switchboard.plugin.v1.Outcome.reject:type_name -> switchboard.plugin.v1.Reject
+	44, // 26: switchboard.plugin.v1.Retry.after:type_name -> google.protobuf.Duration
+	44, // 27: switchboard.plugin.v1.Pause.hold:type_name -> google.protobuf.Duration
+	26, // 28: switchboard.plugin.v1.Request.act:type_name -> switchboard.plugin.v1.Action
+	29, // 29: switchboard.plugin.v1.Request.get:type_name -> switchboard.plugin.v1.Get
+	30, // 30: switchboard.plugin.v1.Request.put:type_name -> switchboard.plugin.v1.Put
+	31, // 31: switchboard.plugin.v1.Request.delete:type_name -> switchboard.plugin.v1.Delete
+	32, // 32: switchboard.plugin.v1.Request.list:type_name -> switchboard.plugin.v1.List
+	33, // 33: switchboard.plugin.v1.Request.schedule:type_name -> switchboard.plugin.v1.Schedule
+	34, // 34: switchboard.plugin.v1.Request.unschedule:type_name -> switchboard.plugin.v1.Unschedule
+	27, // 35: switchboard.plugin.v1.Request.wait:type_name -> switchboard.plugin.v1.Wait
+	28, // 36: switchboard.plugin.v1.Request.look_up:type_name -> switchboard.plugin.v1.LookUp
+	45, // 37: switchboard.plugin.v1.Action.at:type_name -> google.protobuf.Timestamp
+	45, // 38: switchboard.plugin.v1.Action.expires:type_name -> google.protobuf.Timestamp
+	44, // 39: switchboard.plugin.v1.Wait.timeout:type_name -> google.protobuf.Duration
+	45, // 40: switchboard.plugin.v1.Schedule.at:type_name -> google.protobuf.Timestamp
+	36, // 41: switchboard.plugin.v1.Answer.error:type_name -> switchboard.plugin.v1.Error
+	37, // 42: switchboard.plugin.v1.Answer.accepted:type_name -> switchboard.plugin.v1.Accepted
+	38, // 43: switchboard.plugin.v1.Answer.value:type_name -> switchboard.plugin.v1.Value
+	39, // 44: switchboard.plugin.v1.Answer.done:type_name -> switchboard.plugin.v1.Done
+	40, // 45: switchboard.plugin.v1.Answer.keys:type_name -> switchboard.plugin.v1.Keys
+	41, // 46: switchboard.plugin.v1.Answer.result:type_name -> switchboard.plugin.v1.Result
+	42, // 47: switchboard.plugin.v1.Answer.conversation:type_name -> switchboard.plugin.v1.Conversation
+	0,  // 48: switchboard.plugin.v1.Error.code:type_name -> switchboard.plugin.v1.Error.Code
+	1,  // 49: switchboard.plugin.v1.Plugin.Describe:input_type -> switchboard.plugin.v1.DescribeRequest
+	3,  // 50: switchboard.plugin.v1.Plugin.Configure:input_type -> switchboard.plugin.v1.ConfigureRequest
+	8,  // 51: switchboard.plugin.v1.Plugin.Connect:input_type -> switchboard.plugin.v1.FromHost
+	2,  // 52: switchboard.plugin.v1.Plugin.Describe:output_type -> switchboard.plugin.v1.Manifest
+	4,  // 53: switchboard.plugin.v1.Plugin.Configure:output_type -> switchboard.plugin.v1.ConfigureResponse
+	15, // 54: switchboard.plugin.v1.Plugin.Connect:output_type -> switchboard.plugin.v1.FromPlugin
+	52, // [52:55] is the sub-list for method output_type
+	49, // [49:52] is the sub-list for method input_type
+	49, // [49:49] is the sub-list for extension type_name
+	49, // [49:49] is the sub-list for extension extendee
+	0,  // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_plugin_v1_plugin_proto_init() }
@@ -2304,28 +3441,43 @@ func file_plugin_v1_plugin_proto_init() {
 		(*FromHost_Live)(nil),
 		(*FromHost_Answer)(nil),
 		(*FromHost_Drain)(nil),
+		(*FromHost_Ping)(nil),
 	}
-	file_plugin_v1_plugin_proto_msgTypes[12].OneofWrappers = []any{
-		(*FromPlugin_Outcomes)(nil),
-		(*FromPlugin_Request)(nil),
+	file_plugin_v1_plugin_proto_msgTypes[10].OneofWrappers = []any{
+		(*Delivery_Event)(nil),
+		(*Delivery_Timer)(nil),
 	}
 	file_plugin_v1_plugin_proto_msgTypes[14].OneofWrappers = []any{
+		(*FromPlugin_Outcomes)(nil),
+		(*FromPlugin_Request)(nil),
+		(*FromPlugin_Pong)(nil),
+		(*FromPlugin_Counters)(nil),
+	}
+	file_plugin_v1_plugin_proto_msgTypes[19].OneofWrappers = []any{
 		(*Outcome_Ack)(nil),
 		(*Outcome_Retry)(nil),
 		(*Outcome_Pause)(nil),
 		(*Outcome_Reject)(nil),
 	}
-	file_plugin_v1_plugin_proto_msgTypes[19].OneofWrappers = []any{
+	file_plugin_v1_plugin_proto_msgTypes[24].OneofWrappers = []any{
 		(*Request_Act)(nil),
 		(*Request_Get)(nil),
 		(*Request_Put)(nil),
 		(*Request_Delete)(nil),
+		(*Request_List)(nil),
+		(*Request_Schedule)(nil),
+		(*Request_Unschedule)(nil),
+		(*Request_Wait)(nil),
+		(*Request_LookUp)(nil),
 	}
-	file_plugin_v1_plugin_proto_msgTypes[24].OneofWrappers = []any{
+	file_plugin_v1_plugin_proto_msgTypes[34].OneofWrappers = []any{
 		(*Answer_Error)(nil),
 		(*Answer_Accepted)(nil),
 		(*Answer_Value)(nil),
 		(*Answer_Done)(nil),
+		(*Answer_Keys)(nil),
+		(*Answer_Result)(nil),
+		(*Answer_Conversation)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2333,7 +3485,7 @@ func file_plugin_v1_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_plugin_v1_plugin_proto_rawDesc), len(file_plugin_v1_plugin_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   29,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
