@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -229,7 +230,9 @@ func (m *commit) stored(sequence uint64, duplicate bool) {
 
 // attempt writes the batch and returns what is to be tried again.
 func (c *committer) attempt(ctx context.Context, batch []*commit) (rest []*commit) {
-	if len(batch) < commitTogether || !c.batches {
+	// What was unclear may be stored, which is at fault in a batch each time; and
+	// the server may have no room to put one together.
+	if len(batch) < commitTogether || !c.batches || slices.ContainsFunc(batch, func(m *commit) bool { return m.unclear }) {
 		c.crowd = len(batch) + c.queued()
 		return c.oneByOne(ctx, batch)
 	}
@@ -245,13 +248,7 @@ func (c *committer) attempt(ctx context.Context, batch []*commit) (rest []*commi
 	}
 	switch refusal(err) {
 	case refused:
-		// One of them is at fault. What an earlier attempt has stored is at
-		// fault each time: then it is quicker to ask for each.
-		for _, m := range batch {
-			if m.unclear {
-				return c.oneByOne(ctx, batch)
-			}
-		}
+		// One of them is at fault.
 		half := len(batch) / 2
 		if rest = c.attempt(ctx, batch[:half]); len(rest) > 0 {
 			return append(rest, batch[half:]...)
