@@ -68,7 +68,7 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error
 		return err
 	}
 	h := host.New(specs, host.Options{
-		Parts: host.Parts{Feeds: feeds{b}, Actions: br.Door(), Store: store{b}},
+		Parts: host.Parts{Feeds: feeds{b}, Actions: actions{br.Door()}, Store: store{b}, Timers: timers{b}, Backend: backend{br}},
 		Ended: br.Door().SenderGone, RuntimeDir: cfg.RuntimeDir(), TracerProvider: seen.tracer, Log: log,
 	})
 	r := &bridgeRun{cfg, b, br, h, time.Now()}
@@ -293,16 +293,3 @@ func (f busFeed) Next(ctx context.Context) (host.Delivery, error) {
 type delivery struct{ *bus.Delivery }
 
 func (d delivery) Event() event.Event { return d.Delivery.Event }
-
-// store joins the plugins' store to the bus.
-type store struct{ *bus.Bus }
-
-var _ host.Store = store{}
-
-func (s store) Get(ctx context.Context, plugin, key string) ([]byte, error) {
-	v, err := s.Bus.Get(ctx, plugin, key)
-	if errors.Is(err, bus.ErrNoKey) {
-		return nil, host.ErrNotFound
-	}
-	return v, err
-}

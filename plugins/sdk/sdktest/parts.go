@@ -20,6 +20,7 @@ type parts struct {
 	actions  []event.Action
 	taken    map[string]bool
 	store    map[string][]byte
+	timers   map[string]host.Timer
 	sequence uint64
 	// waiting has who waits for the outcome of an event, by feed and event.
 	waiting map[string]chan Outcome
