@@ -23,6 +23,9 @@ import (
 // conformAccount is the account of the simulated backend.
 const conformAccount = "7"
 
+// patienceOfConform bounds what takes milliseconds.
+const patienceOfConform = 30 * time.Second
+
 // conformBackend is the simulated backend behind a plugin that is tested: its
 // events are what the plugin gets, and it does the plugin's actions.
 type conformBackend struct {
@@ -92,7 +95,13 @@ func (b *conformBackend) receive(ctx context.Context) {
 // type that comes of it; and those that tell what became of an action, which
 // come of the bridge itself.
 func (b *conformBackend) events(ctx context.Context) ([]event.Event, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, patienceOfConform, fmt.Errorf("not within %s", patienceOfConform))
+	defer cancel()
 	s := b.simulator
+	// What happens before the backend knows of our socket is told to nobody.
+	if err := s.Await(ctx, conformAccount, func(is simulator.Stats) bool { return is.Sockets.Open > 0 }); err != nil {
+		return nil, err
+	}
 	id, err := s.OpenConversation(conformAccount, "Ada Lovelace")
 	if err != nil {
 		return nil, err

@@ -186,8 +186,11 @@ func checkHostGone(ctx context.Context, o *Options) error {
 	if err != nil {
 		return err
 	}
-	p.conn.Close() // as the kernel does for a host that was killed
 	defer s.end()
+	if err := s.ping(ctx, 1, pong); err != nil { // the line stands at its end, too
+		return err
+	}
+	p.conn.Close() // as the kernel does for a host that was killed
 	select {
 	case <-p.exited:
 		return nil
