@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/switchboard-dev/switchboard/plugins/host"
@@ -153,7 +155,7 @@ func checkEarlyConnect(ctx context.Context, o *Options) error {
 	if err := stream.Send(&pluginv1.FromHost{Message: &pluginv1.FromHost_Ping{Ping: &pluginv1.Ping{Number: 1}}}); err != nil {
 		return nil
 	}
-	if _, err := stream.Recv(); err == nil || ctx.Err() != nil {
+	if _, err := stream.Recv(); err == nil || status.Code(err) == codes.DeadlineExceeded {
 		return fmt.Errorf("the line stood for %s, though there was no Configure", callTimeout)
 	}
 	if _, err := client.Describe(ctx, &pluginv1.DescribeRequest{}); err != nil {
