@@ -23,6 +23,7 @@ import (
 	"github.com/switchboard-dev/switchboard/bridge/reconcile"
 	"github.com/switchboard-dev/switchboard/config"
 	"github.com/switchboard-dev/switchboard/plugins/host"
+	"github.com/switchboard-dev/switchboard/plugins/host/feed"
 	"github.com/switchboard-dev/switchboard/plugins/host/process"
 	"github.com/switchboard-dev/switchboard/proto/event"
 	"github.com/switchboard-dev/switchboard/proto/secret"
@@ -266,7 +267,7 @@ type feeds struct{ bus *bus.Bus }
 
 var _ host.Feeds = feeds{}
 
-func (f feeds) Open(ctx context.Context, s host.FeedSpec) (host.Feed, error) {
+func (f feeds) Open(ctx context.Context, s feed.Spec) (feed.Source, error) {
 	opened, err := f.bus.OpenFeed(ctx, bus.FeedSpec{
 		Owner: s.Plugin, Name: s.Feed, Accounts: s.Accounts, Events: s.Events, Held: s.Held,
 	})
@@ -276,13 +277,13 @@ func (f feeds) Open(ctx context.Context, s host.FeedSpec) (host.Feed, error) {
 	return busFeed{opened}, nil
 }
 
-func (f feeds) Live(_ context.Context, s host.FeedSpec, fn func(event.Event)) (func(), error) {
+func (f feeds) Live(_ context.Context, s feed.Spec, fn func(event.Event)) (func(), error) {
 	return f.bus.Live(s.Accounts, s.Events, fn)
 }
 
 type busFeed struct{ *bus.Feed }
 
-func (f busFeed) Next(ctx context.Context) (host.Delivery, error) {
+func (f busFeed) Next(ctx context.Context) (feed.Delivery, error) {
 	d, err := f.Feed.Next(ctx)
 	if err != nil {
 		return nil, err
