@@ -63,6 +63,9 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error
 		err = errors.Join(err, b.Close(bounded))
 	}()
 
+	if !b.Embedded() && !cfg.NATS.Durable {
+		log.Warn("an accepted action is as safe as the NATS server's disk: have it write to that before it acknowledges (jetstream: sync_interval: always), and say so by nats.durable: true")
+	}
 	br := bridge.New(bridge.Options{Bus: b, Accounts: accounts(cfg), TracerProvider: seen.tracer, Log: log})
 	specs, err := specs(cfg, names(cfg.Plugins))
 	if err != nil {
