@@ -16,9 +16,10 @@ import (
 )
 
 const (
-	botPassword   = "order-bot-password-0123"
-	otherPassword = "other-password-0123"
-	eventsStream  = "SWITCHBOARD_EVENTS"
+	botPassword       = "order-bot-password-0123"
+	otherPassword     = "other-password-0123"
+	operatorsPassword = "operator-password-0123"
+	eventsStream      = "SWITCHBOARD_EVENTS"
 )
 
 func password(text string) func() (secret.Text, error) {
@@ -28,7 +29,7 @@ func password(text string) func() (secret.Text, error) {
 // withBots has two bots at a port: order-bot with new messages and typing of
 // account 7, and other with everything of account 8.
 func withBots(o *bus.Options) {
-	o.Prefix, o.Listen = "switchboard", "127.0.0.1:0"
+	o.Prefix, o.Listen, o.OperatorPassword = "switchboard", "127.0.0.1:0", password(operatorsPassword)
 	o.Bots = []bus.Bot{
 		{Name: "order-bot", Accounts: []string{"7"}, Events: []event.Pattern{"message.new", "typing.*"}, Window: 100, Password: password(botPassword)},
 		{Name: "other", Accounts: []string{"8"}, Events: []event.Pattern{"*"}, Window: 100, Password: password(otherPassword)},
