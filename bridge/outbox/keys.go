@@ -188,6 +188,15 @@ func (k *keys) done(sender, id, hash string) {
 	k.known[key] = was
 }
 
+// unfinished reports whether an action was accepted, or may have been, and has
+// no end.
+func (k *keys) unfinished(sender, id string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	was, ok := k.known[keyOf(sender, id)]
+	return ok && was.state != finished
+}
+
 // place is where in the queue an action is that is not finished.
 func (k *keys) place(sender, id string) (sequence uint64, err error) {
 	k.mu.Lock()

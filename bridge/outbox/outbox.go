@@ -105,6 +105,8 @@ type Outbox struct {
 	// began is when Run did. It is set before the lanes run.
 	began time.Time
 	keys  *keys
+	// waiters want to know what becomes of actions.
+	waiters waiters
 
 	// asking has a token of each who asks the backend's REST.
 	asking chan struct{}
