@@ -19,6 +19,7 @@ import (
 // methods are safe for concurrent use.
 type keys struct {
 	account string
+	guard   *guard // nil: nothing is a loop
 
 	mu      sync.Mutex
 	known   map[digest]known
@@ -126,6 +127,11 @@ func (k *keys) begin(sender string, a event.Action, payload digest, answer func(
 		}
 		if err := k.backlog.room(k.account, sender, len(a.Body)); err != nil {
 			return &bus.Answer{Code: statusFull, Err: err}
+		}
+		if k.guard != nil {
+			if err := k.guard.admit(sender, a, time.Now()); err != nil {
+				return &bus.Answer{Code: statusLoop, Err: err}
+			}
 		}
 		k.backlog.add(sender, len(a.Body))
 		k.known[key] = known{payload: payload, when: time.Now().Unix(), size: int32(len(a.Body)), state: queueing, doubt: ok}
