@@ -75,9 +75,10 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error
 		Ended: br.Door().SenderGone, RuntimeDir: cfg.RuntimeDir(), TracerProvider: seen.tracer, Log: log,
 	})
 	r := &bridgeRun{cfg, b, br, h, time.Now()}
-	if err := observe(seen.meter.Meter("github.com/switchboard-dev/switchboard"), r); err != nil {
+	if err := observe(seen.meter.Meter(meterName), r); err != nil {
 		return fmt.Errorf("make the metrics: %w", err)
 	}
+	seen.counters.of(h.Status)
 	options := api.Options{
 		Status: func() any { return r.status() }, Unready: r.unready,
 		Act: br.Door().Act, Queue: br.Door(), Dead: b, Tail: b.Tail, Link: br.Link, Metrics: seen.page, Log: log,
