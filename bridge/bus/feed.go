@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -49,6 +50,7 @@ type Feed struct {
 	owner    string
 	consumer jetstream.Consumer // nil: it has no events
 	stream   jetstream.Stream
+	wants    func(event.Event) bool // nil: the server sees to it
 	closed   context.Context
 	close    context.CancelFunc
 	batch    jetstream.MessageBatch // the open pull; nil: there is none
@@ -97,15 +99,50 @@ func (b *Bus) OpenFeed(ctx context.Context, spec FeedSpec) (*Feed, error) {
 	if f.stream, err = b.js.Stream(ctx, b.streams.events); err != nil {
 		return nil, fmt.Errorf("look at stream %s: %w", b.streams.events, err)
 	}
-	f.consumer, err = b.ensureConsumer(ctx, b.streams.events, jetstream.ConsumerConfig{
+	want := jetstream.ConsumerConfig{
 		Durable: name, FilterSubjects: filter, AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait,
 		MaxDeliver: -1, MaxAckPending: max(spec.Held, spec.Parked),
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: first,
-	})
-	if err != nil {
+	}
+	if f.consumer, err = b.ensureConsumer(ctx, b.streams.events, want); err != nil {
 		return nil, fmt.Errorf("open consumer %s: %w", name, err)
 	}
+	if far, err := f.farBehind(ctx); err != nil {
+		return nil, fmt.Errorf("look at consumer %s: %w", name, err)
+	} else if far {
+		f.wants = spec.wants
+		want.FilterSubjects = nil
+		if f.consumer, err = b.ensureConsumer(ctx, b.streams.events, want); err != nil {
+			return nil, fmt.Errorf("open consumer %s: %w", name, err)
+		}
+	}
 	return f, nil
+}
+
+// farBehind reports whether the feed has much to catch up on, and wants a good
+// part of it. Then it is faster to pass the rest over here: for each message
+// that is far from the end of its block, the server looks at all subjects of
+// the block if there is a filter (1,000 of them: 27 µs; near the end: nothing).
+func (f *Feed) farBehind(ctx context.Context) (bool, error) {
+	info, err := f.consumer.Info(ctx)
+	if err != nil {
+		return false, err
+	}
+	stream, err := f.stream.Info(ctx)
+	if err != nil {
+		return false, err
+	}
+	behind := stream.State.LastSeq - min(stream.State.LastSeq, max(info.Delivered.Stream, stream.State.FirstSeq))
+	return behind >= far && info.NumPending >= behind/4, nil
+}
+
+// far is how many events a feed is behind when its filter begins to cost.
+const far = 5000
+
+// wants reports whether the feed has the event.
+func (s FeedSpec) wants(e event.Event) bool {
+	return slices.Contains(s.Accounts, e.Account) &&
+		slices.ContainsFunc(s.Events, func(p event.Pattern) bool { return p.Matches(e.Type) })
 }
 
 // ensureConsumer makes the durable consumer, or takes the one that is there
@@ -162,7 +199,15 @@ func (f *Feed) Next(ctx context.Context) (*Delivery, error) {
 			return nil, fmt.Errorf("read a message's metadata: %w", err)
 		}
 		d := &Delivery{feed: f, msg: msg, reply: msg.Reply(), seq: meta.Sequence.Stream}
-		if d.Event, err = decode(msg.Headers(), msg.Data()); err != nil {
+		d.Event, err = decode(msg.Headers(), msg.Data())
+		if f.wants != nil && !f.wants(d.Event) {
+			if err := d.Ack(); err != nil {
+				return nil, fmt.Errorf("pass over an event: %w", err)
+			}
+			f.Request(1)
+			continue
+		}
+		if err != nil {
 			if err := d.Dead(ctx, err.Error(), 0); err != nil {
 				return nil, err
 			}
