@@ -283,7 +283,7 @@ var _ host.Feeds = feeds{}
 
 func (f feeds) Open(ctx context.Context, s feed.Spec) (feed.Source, error) {
 	opened, err := f.bus.OpenFeed(ctx, bus.FeedSpec{
-		Owner: s.Plugin, Name: s.Feed, Accounts: s.Accounts, Events: s.Events, Held: s.Held,
+		Owner: s.Plugin, Name: s.Feed, Accounts: s.Accounts, Events: s.Events, Held: s.Held, Parked: s.Parked,
 	})
 	if err != nil {
 		return nil, err
@@ -308,3 +308,19 @@ func (f busFeed) Next(ctx context.Context) (feed.Delivery, error) {
 type delivery struct{ *bus.Delivery }
 
 func (d delivery) Event() event.Event { return d.Delivery.Event }
+
+func (d delivery) Fetch(ctx context.Context) (event.Event, error) {
+	e, err := d.Delivery.Fetch(ctx)
+	return e, gone(err)
+}
+
+func (d delivery) Dead(ctx context.Context, reason string, attempts int) error {
+	return gone(d.Delivery.Dead(ctx, reason, attempts))
+}
+
+func gone(err error) error {
+	if errors.Is(err, bus.ErrGone) {
+		return feed.ErrGone
+	}
+	return err
+}
