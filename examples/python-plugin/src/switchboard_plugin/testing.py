@@ -66,12 +66,14 @@ class Line:
         number = next(self._ids)
         event = pb.Event(id=id or f"e{number}", type=type, account="7", conversation=conversation,
                          data=json.dumps(data).encode(), **attributes)
-        return self._send(pb.Delivery(id=number, feed=next(iter(self.service.feeds)), attempt=1, event=event, key=event.id))
+        feed = next(iter(self.service.feeds))
+        return self._send(pb.Delivery(id=number, feed=feed, attempt=1, event=event, key=event.id))
 
     def fire(self, name: str) -> str:
         """Delivers a timer that the plugin has set, as if its time had come, and returns its outcome."""
         t = self.timers[name]
-        outcome = self._send(pb.Delivery(id=next(self._ids), attempt=1, timer=pb.Timer(key=t.key, at=t.at, data=t.data)))
+        timer = pb.Timer(key=t.key, at=t.at, data=t.data)
+        outcome = self._send(pb.Delivery(id=next(self._ids), attempt=1, timer=timer))
         if outcome == "ack":
             self.timers.pop(name, None)
         return outcome

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 import logging
 import queue
@@ -13,6 +14,7 @@ from typing import Any, Callable, Iterator, Mapping, Optional, Sequence
 from . import plugin_pb2 as pb
 from .convert import duration, timestamp
 
+MAX_ACTION_ID = 256  # bytes
 LIVE = ("start_typing", "stop_typing")  # actions that are not queued, and have no id
 
 
@@ -70,7 +72,8 @@ class Event:
 class Work:
     """What a handler has in hand, an event or a timer, and what it may do about it."""
 
-    def __init__(self, host: Host, root: str, log: Mapping[str, str], account: str = "", conversation: str = "") -> None:
+    def __init__(self, host: Host, root: str, log: Mapping[str, str], account: str = "",
+                 conversation: str = "") -> None:
         self.host, self.log = host, logging.LoggerAdapter(host.log, log)
         self._root, self._account, self._conversation, self._sent = root, account, conversation, 0
 
@@ -84,6 +87,8 @@ class Work:
         if not id and type not in LIVE:
             self._sent += 1
             id = f"{self._root}/{self._sent}"
+            if len(id.encode()) > MAX_ACTION_ID:
+                id = hashlib.sha256(id.encode()).hexdigest()
         self.host.ask(act=pb.Action(
             id=id, type=type, account=account or self._account, conversation=conversation or self._conversation,
             body=json.dumps(body).encode() if body else b"", at=timestamp(at), expires=timestamp(expires)))
@@ -93,8 +98,9 @@ class Delivery(Work):
     """An event on its way through a handler."""
 
     def __init__(self, host: Host, key: str, event: Event, feed: str, attempt: int = 1, again: bool = False) -> None:
-        super().__init__(host, f"{key}/{feed}", {"event": event.id, "type": event.type, "conversation": event.conversation},
-                         event.account, event.conversation)
+        super().__init__(
+            host, f"{event.id}/{feed}", {"event": event.id, "type": event.type, "conversation": event.conversation},
+            event.account, event.conversation)
         self.event, self.feed = event, feed
         self.key = key  # the idempotency key for a receiver
         self.attempt = attempt  # 1 the first time that this process of the host delivers it
@@ -114,7 +120,7 @@ class Timer(Work):
     """One that the plugin scheduled, and that is due."""
 
     def __init__(self, host: Host, name: str, at: datetime.datetime, data: bytes) -> None:
-        super().__init__(host, f"{name}@{at.isoformat()}", {"timer": name})
+        super().__init__(host, f"timer/{name}/{at.isoformat()}", {"timer": name})
         self.name, self.at, self.data = name, at, data
 
 
@@ -188,7 +194,8 @@ class Host:
     def count(self, name: str, add: float = 1, **labels: str) -> None:
         """Counts something for the operator's metrics. Before there is a line, nothing is counted."""
         if self._line:
-            self._line.put(pb.FromPlugin(counters=pb.Counters(counters=[pb.Counter(name=name, labels=labels, add=add)])))
+            counter = pb.Counter(name=name, labels=labels, add=add)
+            self._line.put(pb.FromPlugin(counters=pb.Counters(counters=[counter])))
 
     def ask(self, timeout: float = 30, **request: Any) -> pb.Answer:
         answer: queue.SimpleQueue = queue.SimpleQueue()
@@ -213,8 +220,9 @@ class Host:
     def connected(self, line: Optional[queue.SimpleQueue]) -> None:
         with self._lock:
             self._line = line
+            over = pb.Error(code=pb.Error.CODE_UNAVAILABLE, message="the line is over")
             for id, waiting in self._waiting.items():
-                waiting.put(pb.Answer(request=id, error=pb.Error(code=pb.Error.CODE_UNAVAILABLE, message="the line is over")))
+                waiting.put(pb.Answer(request=id, error=over))
 
     def answered(self, answer: pb.Answer) -> None:
         with self._lock:

@@ -104,7 +104,8 @@ def _certificate() -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
 
 
 def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
 
 
 def _watch_parent(parent: int, ended: threading.Event) -> None:

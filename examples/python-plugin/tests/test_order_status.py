@@ -1,8 +1,8 @@
-"""The plugin's tests: /usr/bin/python3 -B -m unittest"""
+"""The plugin's tests: PYTHONPATH=src /usr/bin/python3 -B -m unittest discover tests"""
 
 import unittest
 
-from order_status import plugin
+from order_status import manifest
 from switchboard_plugin.testing import Line
 
 CONFIG = {"orders": {"1234": "Order 1234 is on its way."}}
@@ -14,7 +14,7 @@ def message(content: str, sender_type: str = "Contact") -> dict:
 
 class OrderStatus(unittest.TestCase):
     def answers(self, content: str, **kw) -> list:
-        with Line(plugin, CONFIG) as line:
+        with Line(manifest, CONFIG) as line:
             self.assertEqual(line.deliver("message.new", message(content), **kw), "ack")
             return [a.body["content"] for a in line.actions]
 
@@ -31,18 +31,19 @@ class OrderStatus(unittest.TestCase):
         self.assertEqual(self.answers("Where is order 1234?", replayed=True), [])
 
     def test_answers_a_repeated_delivery_once(self) -> None:
-        with Line(plugin, CONFIG) as line:
+        with Line(manifest, CONFIG) as line:
             for _ in range(2):
                 self.assertEqual(line.deliver("message.new", message("order 1234?"), id="e1"), "ack")
             self.assertEqual([a.id for a in line.actions], ["e1/default/1"])
 
     def test_does_not_answer_agents(self) -> None:
-        with Line(plugin, CONFIG) as line:
+        with Line(manifest, CONFIG) as line:
             line.deliver("message.new", message("Your order 1234 is late", sender_type="User"))
             self.assertEqual(line.actions, [])
 
     def test_refuses_an_order_that_has_no_number(self) -> None:
-        self.assertEqual(Line(plugin, {"orders": {"A1": "x"}}).problems, [("/orders/A1", "an order's number has digits only")])
+        line = Line(manifest, {"orders": {"A1": "x"}})
+        self.assertEqual(line.problems, [("/orders/A1", "an order's number has digits only")])
 
 
 if __name__ == "__main__":

@@ -33,9 +33,13 @@ def configure(host: Host, config: dict) -> list[Feed]:
     return [Feed(answer)]
 
 
-plugin = Plugin(
+manifest = Plugin(
     name="order-status", version="1.0.0", summary="Tells customers how their order is getting on",
     events=["message.new"], actions=["send_message"], config_schema=SCHEMA, configure=configure)
 
+def main() -> None:
+    serve(manifest)
+
+
 if __name__ == "__main__":
-    serve(plugin)
+    main()
