@@ -90,10 +90,9 @@ type PluginClient interface {
 	// Connect is the line: events one way, outcomes and requests the other,
 	// for as long as the process lives. It must be read at all times: pings come
 	// this way, and the answers that handlers wait for. When the host has sent
-	// Drain, it begins no new delivery; what was on its way still comes. The
-	// plugin finishes what it has in hand and sends the outcomes, and the answers
-	// that it needs for that still come. Then the host ends its side of the
-	// stream, and the plugin its own.
+	// Drain, it begins no new delivery, though one that was on its way may still
+	// come. The plugin finishes what it has in hand, for which it still gets
+	// answers, sends the outcomes and ends the stream, all within 3 s.
 	Connect(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[FromHost, FromPlugin], error)
 }
 
@@ -153,10 +152,9 @@ type PluginServer interface {
 	// Connect is the line: events one way, outcomes and requests the other,
 	// for as long as the process lives. It must be read at all times: pings come
 	// this way, and the answers that handlers wait for. When the host has sent
-	// Drain, it begins no new delivery; what was on its way still comes. The
-	// plugin finishes what it has in hand and sends the outcomes, and the answers
-	// that it needs for that still come. Then the host ends its side of the
-	// stream, and the plugin its own.
+	// Drain, it begins no new delivery, though one that was on its way may still
+	// come. The plugin finishes what it has in hand, for which it still gets
+	// answers, sends the outcomes and ends the stream, all within 3 s.
 	Connect(grpc.BidiStreamingServer[FromHost, FromPlugin]) error
 	mustEmbedUnimplementedPluginServer()
 }

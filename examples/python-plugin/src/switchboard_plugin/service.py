@@ -6,7 +6,7 @@ import json
 import logging
 import queue
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, Callable, Iterable, Iterator, Optional
 
 import grpc
@@ -65,24 +65,27 @@ class Service:
         that handlers wait for come this way, and pings must be answered at once."""
         workers = ThreadPoolExecutor(sum(f.window for f in self.feeds.values()) + 4)
         typing = ThreadPoolExecutor(1)
+        in_hand: set[Future] = set()
         try:
             for message in incoming:
                 kind = message.WhichOneof("message")
                 if kind == "deliveries":
-                    for d in message.deliveries.deliveries:
-                        workers.submit(self._deliver, host, d, out)
+                    in_hand = {f for f in in_hand if not f.done()}
+                    in_hand |= {workers.submit(self._deliver, host, d, out) for d in message.deliveries.deliveries}
                 elif kind == "live" and self.plugin.on_typing:
                     typing.submit(self._typing, self.plugin.on_typing, message.live.event)
                 elif kind == "answer":
                     host.answered(message.answer)
                 elif kind == "ping":
                     out.put(pb.FromPlugin(pong=pb.Pong(number=message.ping.number, unhealthy=host.unhealthy)))
-                # After drain nothing new is begun at the host; what is in hand still gets its
-                # answers, so this reads on until the host's side of the stream ends.
-            workers.shutdown()
+                elif kind == "drain":  # what is in hand still gets its answers here
+                    threading.Thread(target=_end, args=(in_hand, out), daemon=True).start()
+            host.connected(None)  # no answers come any more
+            wait(in_hand)
         except grpc.RpcError:
             self.log.debug("the line to the host broke")
-        out.put(None)
+        finally:
+            out.put(None)
 
     def _deliver(self, host: Host, d: pb.Delivery, out: queue.SimpleQueue) -> None:
         outcome = pb.Outcome(delivery=d.id)
@@ -116,6 +119,12 @@ class Service:
             handle(event(e))
         except Exception:
             self.log.exception("on_typing failed")
+
+
+def _end(in_hand: set[Future], out: queue.SimpleQueue) -> None:
+    """Ends the line when all that is in hand has its outcome."""
+    wait(in_hand)
+    out.put(None)
 
 
 def event(e: pb.Event) -> Event:
