@@ -136,6 +136,9 @@ func checkout(path string) (string, error) {
 // write makes the directory and writes the plugin into it. What is in the
 // directory already is a reason to write nothing.
 func (s scaffold) write(dir, lang string, l language) error {
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return fmt.Errorf("%s is a file: --dir names another directory", dir)
+	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("write the plugin: %w", err)
 	}
