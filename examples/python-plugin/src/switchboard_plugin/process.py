@@ -46,10 +46,10 @@ def serve(plugin: Plugin) -> NoReturn:
         ("grpc.max_receive_message_length", MAX_MESSAGE), ("grpc.max_send_message_length", MAX_MESSAGE)])
     server.add_generic_rpc_handlers(_handlers(service, ended))
     path = os.path.join(os.environ.get("PLUGIN_UNIX_SOCKET_DIR") or tempfile.mkdtemp(), f"python-{os.getpid()}")
-    key, cert = _certificate()
+    key, cert = certificate()
     host_cert = os.environ["PLUGIN_CLIENT_CERT"].encode()
     server.add_secure_port(f"unix:{path}", grpc.ssl_server_credentials(
-        [(_pem(key), cert.public_bytes(serialization.Encoding.PEM))], host_cert, require_client_auth=True))
+        [(pem(key), cert.public_bytes(serialization.Encoding.PEM))], host_cert, require_client_auth=True))
     server.start()
 
     offered = [int(v) for v in os.environ.get("PLUGIN_PROTOCOL_VERSIONS", "1").split(",") if v.isdigit()]
@@ -89,7 +89,7 @@ def _handlers(service: Service, ended: threading.Event) -> list[grpc.GenericRpcH
     ]
 
 
-def _certificate() -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+def certificate() -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
     """A certificate for this process alone; the host trusts the one in the handshake and no other."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
@@ -103,7 +103,7 @@ def _certificate() -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
     return key, cert
 
 
-def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+def pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
 
