@@ -23,7 +23,7 @@ def configure(host: Host, config: dict) -> list[Feed]:
 
     def answer(d: Delivery) -> None:
         message = d.event.data
-        asked = re.search(r"\border\s+#?(\d+)", message.get("content") or "", re.IGNORECASE)
+        asked = re.search(r"\border(?: number(?: is)?)?\s+#?(\d+)", message.get("content") or "", re.IGNORECASE)
         if message.get("sender_type") != "Contact" or d.event.replayed or not asked:
             return
         number = asked[1]

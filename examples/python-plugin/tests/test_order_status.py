@@ -21,6 +21,9 @@ class OrderStatus(unittest.TestCase):
     def test_tells_of_an_order(self) -> None:
         self.assertEqual(self.answers("Where is order #1234?"), ["Order 1234 is on its way."])
 
+    def test_takes_a_number_as_people_say_it(self) -> None:
+        self.assertEqual(self.answers("The order number is 1234."), ["Order 1234 is on its way."])
+
     def test_does_not_know_an_order(self) -> None:
         self.assertEqual(self.answers("and order 99?"), ["I cannot find order 99."])
 
