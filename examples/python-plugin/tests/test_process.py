@@ -32,6 +32,7 @@ class Process(unittest.TestCase):
             "PLUGIN_UNIX_SOCKET_DIR": self.dir.name, "PLUGIN_CLIENT_CERT": self.cert.decode()})
         self.addCleanup(self.process.communicate)
         self.addCleanup(self.process.kill)
+        assert self.process.stdout
         self.fields = self.process.stdout.readline().decode().rstrip("\n").split("|")
 
     def call(self, key: bytes, cert: bytes, method: str, request: bytes = b"") -> bytes:

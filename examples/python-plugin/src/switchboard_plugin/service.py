@@ -49,16 +49,17 @@ class Service:
     def connect(self, incoming: Iterable[pb.FromHost], context: Any) -> Iterator[pb.FromPlugin]:
         if self.host is None:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, "Connect before Configure")
-            return
+        # The callback comes however the stream ends; a generator that has not begun never ends.
+        if not context.add_callback(self.ended):
+            self.ended()
+        return self.line(incoming)
+
+    def line(self, incoming: Iterable[pb.FromHost]) -> Iterator[pb.FromPlugin]:
+        assert self.host
         out: queue.SimpleQueue = queue.SimpleQueue()
         self.host.connected(out)
         threading.Thread(target=self._read, args=(self.host, incoming, out), daemon=True).start()
-        try:
-            while (message := out.get()) is not None:
-                yield message
-        finally:
-            self.host.connected(None)
-            self.ended()
+        yield from iter(out.get, None)
 
     def _read(self, host: Host, incoming: Iterable[pb.FromHost], out: queue.SimpleQueue) -> None:
         """Reads until the host has nothing more to say. It never waits for a handler: the answers
@@ -85,6 +86,7 @@ class Service:
         except grpc.RpcError:
             self.log.debug("the line to the host broke")
         finally:
+            host.connected(None)
             out.put(None)
 
     def _deliver(self, host: Host, d: pb.Delivery, out: queue.SimpleQueue) -> None:

@@ -85,7 +85,7 @@ class Line:
         return kind if kind == "ack" else f"{kind}: {getattr(outcome, kind).reason}"
 
     def _run(self) -> None:
-        for message in self.service.connect(iter(self._in.get, None), None):
+        for message in self.service.line(iter(self._in.get, None)):
             for outcome in message.outcomes.outcomes:
                 self._outcomes.put(outcome)
             if message.HasField("request"):
