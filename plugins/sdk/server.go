@@ -91,6 +91,7 @@ func (s *server[C]) Connect(stream pluginv1.Plugin_ConnectServer) error {
 	defer cancel(nil)
 	requests := make(chan *pluginv1.FromPlugin)
 	outcomes := make(chan *pluginv1.Outcome, maxBatch)
+	pongs := make(chan *pluginv1.Pong, 1)
 	if err := host.connect(requests, ctx.Done()); err != nil {
 		return status.Error(codes.FailedPrecondition, err.Error())
 	}
@@ -100,7 +101,7 @@ func (s *server[C]) Connect(stream pluginv1.Plugin_ConnectServer) error {
 	var working sync.WaitGroup
 	received := make(chan error, 1)
 	go func() {
-		err := s.receive(ctx, stream, host, feeds, outcomes, typing, &working)
+		err := s.receive(ctx, stream, host, feeds, outcomes, typing, pongs, &working)
 		if err == nil { // drained: let what is in hand come to its end
 			working.Wait()
 		}
@@ -110,6 +111,10 @@ func (s *server[C]) Connect(stream pluginv1.Plugin_ConnectServer) error {
 		select {
 		case out := <-outcomes:
 			if err := stream.Send(batch(out, outcomes)); err != nil {
+				return err
+			}
+		case pong := <-pongs:
+			if err := stream.Send(&pluginv1.FromPlugin{Message: &pluginv1.FromPlugin_Pong{Pong: pong}}); err != nil {
 				return err
 			}
 		case req := <-requests:
@@ -136,7 +141,7 @@ func (s *server[C]) Connect(stream pluginv1.Plugin_ConnectServer) error {
 
 // receive reads until the host drains (nil) or the line breaks.
 func (s *server[C]) receive(ctx context.Context, stream pluginv1.Plugin_ConnectServer, host *Host,
-	feeds map[string]*Feed, outcomes chan<- *pluginv1.Outcome, typing chan<- event.Event, working *sync.WaitGroup) error {
+	feeds map[string]*Feed, outcomes chan<- *pluginv1.Outcome, typing chan<- event.Event, pongs chan<- *pluginv1.Pong, working *sync.WaitGroup) error {
 	draining := false
 	for {
 		msg, err := stream.Recv()
@@ -161,6 +166,11 @@ func (s *server[C]) receive(ctx context.Context, stream pluginv1.Plugin_ConnectS
 			select {
 			case typing <- m.Live.GetEvent().ToEvent():
 			default: // too slow for it, and worth nothing later
+			}
+		case *pluginv1.FromHost_Ping:
+			select {
+			case pongs <- &pluginv1.Pong{Number: m.Ping.GetNumber()}:
+			default: // the one before is not yet written: it will do
 			}
 		case *pluginv1.FromHost_Answer:
 			host.answered(m.Answer)
