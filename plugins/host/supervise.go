@@ -27,8 +27,10 @@ type Host struct {
 var ErrNoPlugin = errors.New("no such plugin")
 
 // New returns a host of the given plugins. It starts nothing before Run.
-func New(specs []Spec, o Options) *Host {
-	h := &Host{o: o, start: launch(o.RuntimeDir), added: make(chan *supervised), over: make(chan struct{})}
+func New(specs []Spec, o Options) *Host { return newHost(specs, o, launch(o.RuntimeDir)) }
+
+func newHost(specs []Spec, o Options, start launcher) *Host {
+	h := &Host{o: o, start: start, added: make(chan *supervised), over: make(chan struct{})}
 	for _, s := range specs {
 		h.plugins = append(h.plugins, supervise(s, o, h.start))
 	}

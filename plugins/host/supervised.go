@@ -14,13 +14,13 @@ import (
 // supervised is one plugin: a state machine with one owner, the goroutine in
 // run. Others see its stats, and send it commands.
 //
-//	        ┌──── its process ended: after a wait ────┐
-//	        ▼                                         │
-//	     starting ─▶ running ─▶ (drains, ends) ─▶ waiting ─▶ crashlooping
-//	        │  ▲        │                                        │
-//	        ▼  └────────┼───────────── restart, new spec ◀───────┤
-//	     refused        └─ pause ─▶ paused ─ resume ─▶ starting  │
-//	        └────────────────────────────────────────────────────┘
+//	   ┌──── its process ended: after a wait ────┐
+//	   ▼                                         │
+//	starting ─▶ running ─▶ (drains, ends) ─▶ waiting ─▶ crashlooping
+//	   │  ▲        │                                        │
+//	   ▼  └────────┼───────────── restart, new spec ◀───────┤
+//	refused        └─ pause ─▶ paused ─ resume ─▶ starting  │
+//	   └────────────────────────────────────────────────────┘
 //
 // With a new spec it starts a second session beside the one that runs. When
 // that is configured the first is drained and ended, and only then the second
