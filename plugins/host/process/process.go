@@ -127,12 +127,13 @@ func Start(ctx context.Context, opts Options) (*Process, error) {
 	if err != nil {
 		return nil, startError(opts.Name, err)
 	}
+	quota := newQuota()
 	p := &Process{
 		opts:   opts,
 		dir:    dir,
-		child:  newChild(opts, dir),
-		stdout: newOutput(opts.Logger),
-		stderr: newOutput(opts.Logger),
+		child:  newChild(opts, dir, quota),
+		stdout: newOutput(opts.Logger, quota),
+		stderr: newOutput(opts.Logger, quota),
 		stop:   make(chan struct{}),
 		exited: make(chan struct{}),
 	}

@@ -51,14 +51,14 @@ type child struct {
 	refusal error
 }
 
-func newChild(opts Options, dir string) *child {
+func newChild(opts Options, dir string, quota *quota) *child {
 	cmd := exec.Command(opts.Path, opts.Args...)
 	cmd.SysProcAttr = sysProcAttr()
 	c := &child{
 		cmd:      cmd,
 		greeting: newGreeting(opts.Plugins, dir),
-		stdout:   newOutput(opts.Logger),
-		stderr:   newOutput(opts.Logger),
+		stdout:   newOutput(opts.Logger, quota),
+		stderr:   newOutput(opts.Logger, quota),
 		gone:     make(chan struct{}),
 	}
 	c.handshake, c.handshakeWrite = io.Pipe()
