@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/switchboard-dev/switchboard/plugins/host/feed"
 	pluginv1 "github.com/switchboard-dev/switchboard/proto/plugin/v1"
 )
 
@@ -112,10 +113,10 @@ type ourFault struct{ error }
 func (e *ourFault) Unwrap() error { return e.error }
 
 // ourFeed is a feed whose failure is our fault.
-type ourFeed struct{ Feed }
+type ourFeed struct{ feed.Source }
 
-func (f ourFeed) Next(ctx context.Context) (Delivery, error) {
-	d, err := f.Feed.Next(ctx)
+func (f ourFeed) Next(ctx context.Context) (feed.Delivery, error) {
+	d, err := f.Source.Next(ctx)
 	if err != nil {
 		return nil, &ourFault{err}
 	}
