@@ -24,7 +24,12 @@ type ring struct {
 }
 
 func (r *ring) handler() slog.Handler {
-	return slog.NewJSONHandler(r, &slog.HandlerOptions{Level: slog.LevelInfo})
+	return slog.NewJSONHandler(r, &slog.HandlerOptions{Level: slog.LevelInfo, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Value.Kind() == slog.KindDuration { // which JSON has as a number of nanoseconds
+			a.Value = slog.StringValue(a.Value.Duration().String())
+		}
+		return a
+	}})
 }
 
 // Write takes one record: slog writes each in one piece.

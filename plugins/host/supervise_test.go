@@ -131,7 +131,7 @@ func TestAPluginThatKeepsCrashingIsSetAside(t *testing.T) {
 		h := inMemory(t, newWorld(aDay), m, named("bad", "good")...)
 		time.Sleep(time.Minute)
 		s := h.is(t, "bad", host.CrashLooping)
-		if !strings.Contains(s.Reason, "5 times within 10m0s") || !strings.Contains(s.Reason, "exit status 3") || s.Restarts != 4 {
+		if !strings.Contains(s.Reason, "ended 5 times within 10 minutes: ") || !strings.Contains(s.Reason, "exit status 3") || s.Restarts != 4 {
 			t.Errorf("after %d restarts: %q", s.Restarts, s.Reason)
 		}
 		time.Sleep(10 * time.Hour)

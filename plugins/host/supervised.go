@@ -243,7 +243,7 @@ func (s *supervised) ended(err error) {
 	d, looping := s.restarts.ended(time.Now(), ran, !errors.As(err, &ours))
 	switch {
 	case looping:
-		s.set(CrashLooping, fmt.Sprintf("it ended %d times within %s, the last time: %s", maxCrashes, crashWindow, err))
+		s.set(CrashLooping, fmt.Sprintf("ended %d times within %.0f minutes: %s", maxCrashes, crashWindow.Minutes(), err))
 		s.log.Error("plugin is set aside: it crashed too often; `switchboard plugins restart "+s.name+"` or another configuration brings it back",
 			"crashes", maxCrashes, "within", crashWindow, "error", err)
 	case s.next != nil: // which takes its place, or has it started again
