@@ -51,30 +51,12 @@ type Delivery struct {
 // before comes first, in order: a restart must not let later events overtake.
 func (b *Bus) OpenFeed(ctx context.Context, spec FeedSpec) (*Feed, error) {
 	f := &Feed{bus: b, owner: spec.Owner}
-	var filter []string
-	for _, account := range spec.Accounts {
-		for _, p := range spec.Events {
-			if event.Type(p).Live() || p == "typing.*" {
-				continue // typing is in no stream
-			}
-			filter = append(filter, b.subjects.events(account, "", p))
-		}
-	}
+	filter := b.subjects.stored(spec.Accounts, spec.Events)
 	if len(filter) == 0 {
 		return f, nil
 	}
 	name := spec.Owner + "_" + spec.Name
-	first := b.first
-	if place, known, err := b.position(ctx, name); err != nil {
-		return nil, err
-	} else if known {
-		first = place + 1
-	}
-	consumer, err := b.ensureConsumer(ctx, b.streams.events, jetstream.ConsumerConfig{
-		Durable: name, FilterSubjects: filter, AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait,
-		MaxDeliver: -1, MaxAckPending: spec.Held,
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: first,
-	})
+	consumer, err := b.eventsConsumer(ctx, name, filter, spec.Held)
 	if err != nil {
 		return nil, fmt.Errorf("open consumer %s: %w", name, err)
 	}
@@ -84,6 +66,23 @@ func (b *Bus) OpenFeed(ctx context.Context, spec FeedSpec) (*Feed, error) {
 		return nil, fmt.Errorf("pull from consumer %s: %w", name, err)
 	}
 	return f, nil
+}
+
+// eventsConsumer is a durable consumer of events from where it stood, with at
+// most held deliveries out at once. A new one begins with what is published
+// after this bus was opened.
+func (b *Bus) eventsConsumer(ctx context.Context, name string, filter []string, held int) (jetstream.Consumer, error) {
+	first := b.first
+	if place, known, err := b.position(ctx, name); err != nil {
+		return nil, err
+	} else if known {
+		first = place + 1
+	}
+	return b.ensureConsumer(ctx, b.streams.events, jetstream.ConsumerConfig{
+		Durable: name, FilterSubjects: filter, AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait,
+		MaxDeliver: -1, MaxAckPending: held,
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: first,
+	})
 }
 
 // ensureConsumer makes the durable consumer, or takes the one that is there

@@ -52,7 +52,8 @@ func serve(ctx context.Context, cfg *config.Config, re reload, log *slog.Logger)
 	}()
 	b, err := bus.Open(ctx, bus.Options{
 		DataDir: cfg.DataDir, Prefix: cfg.Prefix, URL: cfg.NATS.URL, Credentials: cfg.NATS.Credentials,
-		Listen: cfg.NATS.Listen, MaxAge: cfg.Events.MaxAge, MaxBytes: int64(cfg.Events.MaxBytes), Log: log,
+		Listen: cfg.NATS.Listen, Bots: busBots(cfg), OperatorPassword: operatorPassword(cfg),
+		MaxAge: cfg.Events.MaxAge, MaxBytes: int64(cfg.Events.MaxBytes), Log: log,
 	})
 	if err != nil {
 		return err
@@ -75,7 +76,8 @@ func serve(ctx context.Context, cfg *config.Config, re reload, log *slog.Logger)
 		Parts: host.Parts{Feeds: feeds{b}, Actions: actions{br.Door()}, Store: store{b}, Timers: timers{b}, Backend: backend{br}},
 		Ended: br.Door().SenderGone, RuntimeDir: cfg.RuntimeDir(), TracerProvider: seen.tracer, Log: log,
 	})
-	r := &bridgeRun{cfg, b, br, h, time.Now()}
+	bots := outbox.NewBots(br.Door(), outboxBots(cfg), log)
+	r := &bridgeRun{cfg, b, br, h, bots, time.Now()}
 	if err := observe(seen.meter.Meter("github.com/switchboard-dev/switchboard"), r); err != nil {
 		return fmt.Errorf("make the metrics: %w", err)
 	}
@@ -102,12 +104,12 @@ func serve(ctx context.Context, cfg *config.Config, re reload, log *slog.Logger)
 		}
 		parts = append(parts, part{"http", func(ctx context.Context) error { return api.Serve(ctx, l, api.Health(options), log) }})
 	}
-	parts = append(parts, part{"nats upkeep", b.Upkeep}, part{"wake", wakes(cfg, br, log)}, part{"bridge", br.Run}, part{"plugins", h.Run},
+	parts = append(parts, part{"nats upkeep", b.Upkeep}, part{"wake", wakes(cfg, br, log)}, part{"bridge", br.Run}, part{"bots", bots.Run}, part{"plugins", h.Run},
 		part{"reload", func(ctx context.Context) error { return re.run(ctx, cfg, h, log) }})
 
 	log.Info("bridge is running", "version", version, "accounts", len(cfg.Accounts), "plugins", len(cfg.Plugins),
-		"nats", natsName(b), "data", cfg.DataDir)
-	if len(cfg.Plugins) == 0 {
+		"bots", len(cfg.Bots), "nats", natsName(b), "data", cfg.DataDir)
+	if len(cfg.Plugins)+len(cfg.Bots) == 0 {
 		log.Info(noPlugins)
 	}
 	return runAll(ctx, parts)
@@ -247,6 +249,7 @@ type bridgeRun struct {
 	bus    *bus.Bus
 	bridge *bridge.Bridge
 	host   *host.Host
+	bots   *outbox.Bots
 	since  time.Time
 }
 
