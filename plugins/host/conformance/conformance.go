@@ -51,6 +51,17 @@ type Options struct {
 	// Patience bounds what has no bound in the protocol, such as the start of a
 	// process. 0: 30 s.
 	Patience time.Duration
+	// Bound is the most that is waited for what should come soon. 0: what the
+	// protocol says, and some more for a busy machine.
+	Bound time.Duration
+}
+
+// within is how long the suite waits for what should come within d.
+func (o *Options) within(d time.Duration) time.Duration {
+	if o.Bound > 0 {
+		return min(d, o.Bound)
+	}
+	return d
 }
 
 // Check is one rule.

@@ -241,6 +241,7 @@ func TestFlawsOnTheLine(t *testing.T) {
 				tt.flaw(f)
 				return f
 			}, room)
+			o.Bound = 2 * time.Second
 			o.Only = func(name string) bool { return name == tt.check }
 			failed, _ := run(t, o)
 			expect(t, failed, tt.check, tt.says)

@@ -60,6 +60,7 @@ func TestFlawsOfHandlers(t *testing.T) {
 				tt.flaw(&p)
 				return p.Server(slog.New(slog.DiscardHandler))
 			}, roomy)
+			o.Bound = 2 * time.Second
 			o.Only = func(name string) bool { return name == tt.check }
 			failed, _ := run(t, o)
 			expect(t, failed, tt.check, tt.says)

@@ -48,16 +48,16 @@ func TestFlawsOfProcesses(t *testing.T) {
 		{"start version", `speaks version "9"`},
 		{"start certificate", "no handshake of six fields"},
 		{"start socket", "not on a Unix socket in PLUGIN_UNIX_SOCKET_DIR"},
-		{"by-hand", "runs on for 5s"},
+		{"by-hand", "runs on for 2s"},
 		{"by-hand silent", "without a word"},
 		{"by-hand content", "exits with 0"},
 		{"tls", "a client that has no certificate"},
 		{"health", "unknown service"},
 		{"stdout", `it printed: "debug: got here`},
 		{"reach-out", "it opened a network socket: tcp"},
-		{"shutdown", "runs on 5s after Shutdown"},
+		{"shutdown", "runs on 2s after Shutdown"},
 		{"shutdown child", "left processes of its group"},
-		{"host-gone", "runs on 10s after the connection ended"},
+		{"host-gone", "runs on 2s after the connection ended"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.flaw, func(t *testing.T) {
@@ -67,8 +67,9 @@ func TestFlawsOfProcesses(t *testing.T) {
 				tt.says = ""
 			}
 			o := executed(t, tt.flaw)
+			o.Bound = 2 * time.Second
 			o.Only = func(n string) bool { return n == name }
-			if tt.flaw == "start mute" {
+			if tt.flaw == "start mute" { // what does not start has a bound of its own
 				o.Patience = 2 * time.Second
 			}
 			failed, _ := run(t, o)
