@@ -23,6 +23,7 @@ import (
 	"github.com/switchboard-dev/switchboard/bridge/reconcile"
 	"github.com/switchboard-dev/switchboard/config"
 	"github.com/switchboard-dev/switchboard/plugins/host"
+	"github.com/switchboard-dev/switchboard/plugins/host/feed"
 	"github.com/switchboard-dev/switchboard/plugins/host/process"
 	"github.com/switchboard-dev/switchboard/proto/event"
 	"github.com/switchboard-dev/switchboard/proto/secret"
@@ -62,6 +63,9 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error
 		err = errors.Join(err, b.Close(bounded))
 	}()
 
+	if !b.Embedded() && !cfg.NATS.Durable {
+		log.Warn("an accepted action is as safe as the NATS server's disk: have it write to that before it acknowledges (jetstream: sync_interval: always), and say so by nats.durable: true")
+	}
 	br := bridge.New(bridge.Options{Bus: b, Accounts: accounts(cfg), TracerProvider: seen.tracer, Log: log})
 	specs, err := specs(cfg, names(cfg.Plugins))
 	if err != nil {
@@ -190,6 +194,7 @@ func accounts(cfg *config.Config) []bridge.Account {
 			Outbox: outbox.Options{
 				NoEcho: a.Confirm == "none", Unclear: outbox.Unclear(a.Unclear), Rate: a.Outbox.Rate, Attempts: a.Outbox.Attempts,
 				Limits: outbox.Limits{Waiting: a.Outbox.Waiting, WaitingPerSender: a.Outbox.WaitingPerSender, Bytes: int64(a.Outbox.Bytes)},
+				Loop:   outbox.Loop{Turns: a.Loop.Turns, Within: a.Loop.Within},
 			},
 			Debug: a.Debug, Redact: func(s string) string { return secret.Scrub(s, cfg.Secrets()...) },
 		})
@@ -202,7 +207,7 @@ func specs(cfg *config.Config, plugins []string) ([]host.Spec, error) {
 	var list []host.Spec
 	for _, name := range slices.Sorted(slices.Values(plugins)) {
 		p := cfg.Plugins[name]
-		s := host.Spec{Name: name, Accounts: p.Accounts, Events: event.Patterns(p.Events)}
+		s := host.Spec{Name: name, Accounts: p.Accounts, Events: event.Patterns(p.Events), StoreBytes: int64(p.Store), ActionRate: p.Rate}
 		for _, a := range p.Actions {
 			s.Actions = append(s.Actions, event.ActionType(a))
 		}
@@ -270,7 +275,7 @@ type feeds struct{ bus *bus.Bus }
 
 var _ host.Feeds = feeds{}
 
-func (f feeds) Open(ctx context.Context, s host.FeedSpec) (host.Feed, error) {
+func (f feeds) Open(ctx context.Context, s feed.Spec) (feed.Source, error) {
 	opened, err := f.bus.OpenFeed(ctx, bus.FeedSpec{
 		Owner: s.Plugin, Name: s.Feed, Accounts: s.Accounts, Events: s.Events, Held: s.Held,
 	})
@@ -280,13 +285,13 @@ func (f feeds) Open(ctx context.Context, s host.FeedSpec) (host.Feed, error) {
 	return busFeed{opened}, nil
 }
 
-func (f feeds) Live(_ context.Context, s host.FeedSpec, fn func(event.Event)) (func(), error) {
+func (f feeds) Live(_ context.Context, s feed.Spec, fn func(event.Event)) (func(), error) {
 	return f.bus.Live(s.Accounts, s.Events, fn)
 }
 
 type busFeed struct{ *bus.Feed }
 
-func (f busFeed) Next(ctx context.Context) (host.Delivery, error) {
+func (f busFeed) Next(ctx context.Context) (feed.Delivery, error) {
 	d, err := f.Feed.Next(ctx)
 	if err != nil {
 		return nil, err

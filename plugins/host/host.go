@@ -2,8 +2,8 @@
 // what it declares against what the operator granted, feeds it events, carries
 // out its requests, and starts it again when it ends.
 //
-//	Feeds ──▶ feed: lanes by conversation, window, retries ──▶ line ══ gRPC ══▶ plugin
-//	Actions, Store, Timers, Backend ◀── grants ◀── line ◀══════════════════════ plugin
+//	Feeds ──▶ package feed: lanes, window, retries ──▶ line ══ gRPC ══▶ plugin
+//	Actions, Store, Timers, Backend ◀── grants ◀── line ◀══════════════ plugin
 //
 // # What it promises
 //
@@ -28,6 +28,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/switchboard-dev/switchboard/plugins/host/feed"
 	"github.com/switchboard-dev/switchboard/proto/event"
 )
 
@@ -61,47 +62,10 @@ type Spec struct {
 type Feeds interface {
 	// Open returns the durable feed of that plugin and name, from where it
 	// stood. One feed of a name is open at a time.
-	Open(ctx context.Context, spec FeedSpec) (Feed, error)
+	Open(ctx context.Context, spec feed.Spec) (feed.Source, error)
 	// Live calls fn for each typing event until stop is called. fn must not
 	// block.
-	Live(ctx context.Context, spec FeedSpec, fn func(event.Event)) (stop func(), err error)
-}
-
-// FeedSpec says which events a feed has.
-type FeedSpec struct {
-	Plugin, Feed string
-	Accounts     []string
-	Events       []event.Pattern
-	// Held is how many deliveries may be out at once, neither acknowledged nor
-	// dead. The host takes all that come.
-	Held int
-}
-
-// Feed is an ordered stream of events, at least once.
-type Feed interface {
-	// Next waits for the next delivery.
-	Next(ctx context.Context) (Delivery, error)
-	// Close ends the feed; its position stays.
-	Close()
-}
-
-// Delivery is one event of a feed on its way. It comes again when it is
-// neither acknowledged nor held for a while.
-type Delivery interface {
-	Event() event.Event
-	// Sequence tells which event of the feed it is; it grows.
-	Sequence() uint64
-	// Key is the idempotency key for a receiver: the event's id, and a fresh
-	// one where Again.
-	Key() string
-	// Again: the operator had the event delivered once more by hand.
-	Again() bool
-	// Ack says that the event is done.
-	Ack() error
-	// Hold says that it is still being worked on.
-	Hold() error
-	// Dead stores it as a dead letter, and then says that it is done.
-	Dead(ctx context.Context, reason string, attempts int) error
+	Live(ctx context.Context, spec feed.Spec, fn func(event.Event)) (stop func(), err error)
 }
 
 // Limits bound what a plugin can hold up. A zero field is its default.

@@ -30,6 +30,9 @@ const (
 	// timerWrite bounds one removal, and timerAgain is after how long it is
 	// tried again.
 	timerWrite, timerAgain = 5 * time.Second, 5 * time.Second
+	// timerPause keeps a plugin that pauses for no time from going round and
+	// round.
+	timerPause = 100 * time.Millisecond
 )
 
 // timers deliver a plugin's timers when they are due, and settle their
@@ -275,7 +278,7 @@ func (t *timers) settle(ctx context.Context, out *pluginv1.Outcome) {
 		t.done(ctx, it)
 	case *pluginv1.Outcome_Pause:
 		it.attempt-- // it is the receiver that is at fault
-		t.later(it, max(r.Pause.GetHold().AsDuration(), minPause), clip(r.Pause.GetReason()))
+		t.later(it, max(r.Pause.GetHold().AsDuration(), timerPause), clip(r.Pause.GetReason()))
 	case *pluginv1.Outcome_Retry:
 		if r.Retry.GetAfter() != nil {
 			scheduled = r.Retry.GetAfter().AsDuration()
