@@ -13,6 +13,11 @@ import (
 // streams are the names of ours.
 type streams struct{ events, actions, ledger, state, dead, quarantine, bucket string }
 
+func (s subjects) streams() streams {
+	up := strings.ToUpper(s.prefix)
+	return streams{up + "_EVENTS", up + "_ACTIONS", up + "_LEDGER", up + "_STATE", up + "_DEAD", up + "_QUARANTINE", s.prefix + "-plugins"}
+}
+
 const (
 	mib = 1 << 20
 	// What is kept beside the events.
@@ -37,8 +42,7 @@ func (b *Bus) ensureStreams(ctx context.Context, o Options) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	p := b.subjects.prefix
-	up := strings.ToUpper(p)
-	b.streams = streams{up + "_EVENTS", up + "_ACTIONS", up + "_LEDGER", up + "_STATE", up + "_DEAD", up + "_QUARANTINE", p + "-plugins"}
+	b.streams = b.subjects.streams()
 
 	if _, err := b.js.AccountInfo(ctx); err != nil {
 		if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {

@@ -27,6 +27,18 @@ func (s subjects) events(account, conversation string, p event.Pattern) string {
 	return s.prefix + ".event." + tokenOrAny(account) + "." + tokenOrAny(conversation) + "." + patternTokens(p)
 }
 
+// stored selects what of accounts and patterns is in the stream: typing is not.
+func (s subjects) stored(accounts []string, patterns []event.Pattern) (filter []string) {
+	for _, account := range accounts {
+		for _, p := range patterns {
+			if !event.Type(p).Live() && p != "typing.*" {
+				filter = append(filter, s.events(account, "", p))
+			}
+		}
+	}
+	return filter
+}
+
 func (s subjects) live(account, conversation string, p event.Pattern) string {
 	return s.prefix + ".live." + tokenOrAny(account) + "." + tokenOrAny(conversation) + "." + patternTokens(p)
 }
@@ -42,7 +54,15 @@ func (b *Bus) QueueTemplate() string {
 	return b.subjects.prefix + ".queue.{account}.{conversation}.{type}"
 }
 
-func (s subjects) action() string { return s.prefix + ".action.>" }
+func (s subjects) action() string { return s.actionHead() + ">" }
+
+func (s subjects) actionHead() string { return s.prefix + ".action." }
+
+// botActions is where a bot's actions arrive, of which its NATS account maps
+// what it publishes as anybody does.
+func (s subjects) botActions(bot string) string { return s.botHead(bot) + "*.*.*" }
+
+func (s subjects) botHead(bot string) string { return s.prefix + ".bot." + bot + "." }
 
 func (s subjects) queue(a event.Action) string {
 	return s.prefix + ".queue." + token(a.Account) + "." + token(a.Conversation) + "." + string(a.Type)
@@ -77,12 +97,13 @@ func (s subjects) position(consumer string) string {
 	return s.prefix + ".state." + none + "." + consumer
 }
 
-// parseAction reads account, conversation and type off an action's subject.
-func (s subjects) parseAction(subject string) (account, conversation string, t event.ActionType, err error) {
-	rest, ok := strings.CutPrefix(subject, s.prefix+".action.")
+// parseAction reads account, conversation and type off an action's subject,
+// which begins with head.
+func (s subjects) parseAction(subject, head string) (account, conversation string, t event.ActionType, err error) {
+	rest, ok := strings.CutPrefix(subject, head)
 	parts := strings.Split(rest, ".")
 	if !ok || len(parts) != 3 {
-		return "", "", "", fmt.Errorf("subject %q is not %s.action.{account}.{conversation}.{type}", subject, s.prefix)
+		return "", "", "", fmt.Errorf("subject %q is not %s{account}.{conversation}.{type}", subject, head)
 	}
 	if account, err = untoken(parts[0]); err == nil {
 		conversation, err = untoken(parts[1])

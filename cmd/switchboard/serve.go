@@ -37,8 +37,8 @@ const closeTimeout = 3 * time.Second
 const exportTimeout = time.Second
 
 // serve runs a bridge until ctx ends: built from the bottom up, stopped from
-// the top down.
-func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error) {
+// the top down. re has it take up a changed configuration.
+func serve(ctx context.Context, cfg *config.Config, re reload, log *slog.Logger) (err error) {
 	seen, err := newTelemetry(ctx, log)
 	if err != nil {
 		return err
@@ -52,7 +52,8 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error
 	}()
 	b, err := bus.Open(ctx, bus.Options{
 		DataDir: cfg.DataDir, Prefix: cfg.Prefix, URL: cfg.NATS.URL, Credentials: cfg.NATS.Credentials,
-		Listen: cfg.NATS.Listen, MaxAge: cfg.Events.MaxAge, MaxBytes: int64(cfg.Events.MaxBytes), Log: log,
+		Listen: cfg.NATS.Listen, Bots: busBots(cfg), OperatorPassword: operatorPassword(cfg),
+		MaxAge: cfg.Events.MaxAge, MaxBytes: int64(cfg.Events.MaxBytes), Log: log,
 	})
 	if err != nil {
 		return err
@@ -78,14 +79,16 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error
 		Parts: host.Parts{Feeds: feeds{b}, Actions: actions{br.Door()}, Store: store{b}, Timers: timers{b}, Backend: backend{br}},
 		Ended: br.Door().SenderGone, RuntimeDir: cfg.RuntimeDir(), TracerProvider: seen.tracer, Log: log,
 	})
-	r := &bridgeRun{cfg, b, br, h, time.Now()}
+	bots := outbox.NewBots(br.Door(), outboxBots(cfg), log)
+	r := &bridgeRun{cfg, b, br, h, bots, time.Now()}
 	if err := observe(seen.meter.Meter(meterName), r); err != nil {
 		return fmt.Errorf("make the metrics: %w", err)
 	}
 	seen.counters.of(h.Status)
 	options := api.Options{
 		Status: func() any { return r.status() }, Unready: r.unready,
-		Act: br.Door().Act, Queue: br.Door(), Dead: b, Tail: b.Tail, Link: br.Link, Metrics: seen.page, Log: log,
+		Act: br.Door().Act, Queue: br.Door(), Dead: b, Tail: b.Tail, Link: br.Link, Plugins: hostPlugins{h},
+		Metrics: seen.page, Log: log,
 	}
 	// What a killed bridge left there; the lock says that nobody uses it.
 	if err := os.RemoveAll(cfg.RuntimeDir()); err != nil {
@@ -105,11 +108,12 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error
 		}
 		parts = append(parts, part{"http", func(ctx context.Context) error { return api.Serve(ctx, l, api.Health(options), log) }})
 	}
-	parts = append(parts, part{"nats upkeep", b.Upkeep}, part{"wake", wakes(cfg, br, log)}, part{"bridge", br.Run}, part{"plugins", h.Run})
+	parts = append(parts, part{"nats upkeep", b.Upkeep}, part{"wake", wakes(cfg, br, log)}, part{"bridge", br.Run}, part{"bots", bots.Run}, part{"plugins", h.Run},
+		part{"reload", func(ctx context.Context) error { return re.run(ctx, cfg, h, log) }})
 
 	log.Info("bridge is running", "version", version, "accounts", len(cfg.Accounts), "plugins", len(cfg.Plugins),
-		"nats", natsName(b), "data", cfg.DataDir)
-	if len(cfg.Plugins) == 0 {
+		"bots", len(cfg.Bots), "nats", natsName(b), "data", cfg.DataDir)
+	if len(cfg.Plugins)+len(cfg.Bots) == 0 {
 		log.Info(noPlugins)
 	}
 	return runAll(ctx, parts)
@@ -192,9 +196,9 @@ func accounts(cfg *config.Config) []bridge.Account {
 				Rate: a.Reconcile.Rate, Backfill: a.Backfill.Since,
 			},
 			Outbox: outbox.Options{
+				Loop:   outbox.Loop{Turns: a.Loop.Turns, Within: a.Loop.Within},
 				NoEcho: a.Confirm == "none", Unclear: outbox.Unclear(a.Unclear), Rate: a.Outbox.Rate, Attempts: a.Outbox.Attempts,
 				Limits: outbox.Limits{Waiting: a.Outbox.Waiting, WaitingPerSender: a.Outbox.WaitingPerSender, Bytes: int64(a.Outbox.Bytes)},
-				Loop:   outbox.Loop{Turns: a.Loop.Turns, Within: a.Loop.Within},
 			},
 			Debug: a.Debug, Redact: func(s string) string { return secret.Scrub(s, cfg.Secrets()...) },
 		})
@@ -207,13 +211,17 @@ func specs(cfg *config.Config, plugins []string) ([]host.Spec, error) {
 	var list []host.Spec
 	for _, name := range slices.Sorted(slices.Values(plugins)) {
 		p := cfg.Plugins[name]
-		s := host.Spec{Name: name, Accounts: p.Accounts, Events: event.Patterns(p.Events), StoreBytes: int64(p.Store), ActionRate: p.Rate}
+		s := host.Spec{
+			Name: name, Accounts: p.Accounts, Events: event.Patterns(p.Events),
+			ActionRate: p.Rate, StoreBytes: int64(p.Store),
+		}
 		for _, a := range p.Actions {
 			s.Actions = append(s.Actions, event.ActionType(a))
 		}
 		for key, value := range p.Env {
 			s.Env = append(s.Env, key+"="+value)
 		}
+		slices.Sort(s.Env) // the same is the same after a reload
 		if p.Use != "" {
 			s.Path, s.Args = process.Self(), []string{"plugin", p.Use}
 		} else {
@@ -232,8 +240,11 @@ func specs(cfg *config.Config, plugins []string) ([]host.Spec, error) {
 		if s.Config, err = json.Marshal(p.Config); err != nil {
 			return nil, fmt.Errorf("plugins.%s.config: %w", name, err)
 		}
+		if s.Shown, err = json.Marshal(p.Redacted()); err != nil {
+			return nil, fmt.Errorf("plugins.%s.config: %w", name, err)
+		}
 		if len(p.Config) == 0 {
-			s.Config = []byte("{}")
+			s.Config, s.Shown = []byte("{}"), []byte("{}")
 		}
 		list = append(list, s)
 	}
@@ -246,6 +257,7 @@ type bridgeRun struct {
 	bus    *bus.Bus
 	bridge *bridge.Bridge
 	host   *host.Host
+	bots   *outbox.Bots
 	since  time.Time
 }
 
@@ -263,7 +275,7 @@ func (r *bridgeRun) unready() []string {
 		}
 	}
 	for _, p := range r.host.Status() {
-		if p.State != host.Running {
+		if p.State != host.Running && p.State != host.Paused { // that one is as it is wanted
 			reasons = append(reasons, fmt.Sprintf("plugin %s is %s: %s", p.Name, p.State, p.Reason))
 		}
 	}
@@ -277,7 +289,7 @@ var _ host.Feeds = feeds{}
 
 func (f feeds) Open(ctx context.Context, s feed.Spec) (feed.Source, error) {
 	opened, err := f.bus.OpenFeed(ctx, bus.FeedSpec{
-		Owner: s.Plugin, Name: s.Feed, Accounts: s.Accounts, Events: s.Events, Held: s.Held,
+		Owner: s.Plugin, Name: s.Feed, Accounts: s.Accounts, Events: s.Events, Held: s.Held, Parked: s.Parked,
 	})
 	if err != nil {
 		return nil, err
@@ -302,3 +314,19 @@ func (f busFeed) Next(ctx context.Context) (feed.Delivery, error) {
 type delivery struct{ *bus.Delivery }
 
 func (d delivery) Event() event.Event { return d.Delivery.Event }
+
+func (d delivery) Fetch(ctx context.Context) (event.Event, error) {
+	e, err := d.Delivery.Fetch(ctx)
+	return e, gone(err)
+}
+
+func (d delivery) Dead(ctx context.Context, reason string, attempts int) error {
+	return gone(d.Delivery.Dead(ctx, reason, attempts))
+}
+
+func gone(err error) error {
+	if errors.Is(err, bus.ErrGone) {
+		return feed.ErrGone
+	}
+	return err
+}

@@ -127,12 +127,3 @@ func answerError(err error) *pluginv1.Error {
 	// What gRPC cannot carry would end the line.
 	return &pluginv1.Error{Code: code, Message: strings.ToValidUTF8(text[:min(len(text), maxReason)], "\uFFFD")}
 }
-
-// clip bounds what a plugin can put into logs and statuses.
-func clip(text string) string {
-	const most = 1024
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most], "") + "…"
-}

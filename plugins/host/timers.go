@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/switchboard-dev/switchboard/plugins/host/feed"
 	pluginv1 "github.com/switchboard-dev/switchboard/proto/plugin/v1"
 )
 
@@ -30,9 +31,6 @@ const (
 	// timerWrite bounds one removal, and timerAgain is after how long it is
 	// tried again.
 	timerWrite, timerAgain = 5 * time.Second, 5 * time.Second
-	// timerPause keeps a plugin that pauses for no time from going round and
-	// round.
-	timerPause = 100 * time.Millisecond
 )
 
 // timers deliver a plugin's timers when they are due, and settle their
@@ -274,16 +272,16 @@ func (t *timers) settle(ctx context.Context, out *pluginv1.Outcome) {
 	case *pluginv1.Outcome_Ack:
 		t.done(ctx, it)
 	case *pluginv1.Outcome_Reject:
-		t.log.Warn("timer is rejected by the plugin, and gone", "timer", it.Key, "reason", clip(r.Reject.GetReason()))
+		t.log.Warn("timer is rejected by the plugin, and gone", "timer", it.Key, "reason", feed.Clip(r.Reject.GetReason()))
 		t.done(ctx, it)
 	case *pluginv1.Outcome_Pause:
 		it.attempt-- // it is the receiver that is at fault
-		t.later(it, max(r.Pause.GetHold().AsDuration(), timerPause), clip(r.Pause.GetReason()))
+		t.later(it, max(r.Pause.GetHold().AsDuration(), feed.MinPause), feed.Clip(r.Pause.GetReason()))
 	case *pluginv1.Outcome_Retry:
 		if r.Retry.GetAfter() != nil {
 			scheduled = r.Retry.GetAfter().AsDuration()
 		}
-		t.later(it, scheduled, clip(r.Retry.GetReason()))
+		t.later(it, scheduled, feed.Clip(r.Retry.GetReason()))
 	default:
 		t.later(it, scheduled, "the plugin gave an outcome without a result")
 	}
