@@ -83,19 +83,19 @@ func TestTheExamplesWork(t *testing.T) {
 			}
 			file := filepath.Join(dir, "dev.yaml")
 			write(t, file, strings.Replace(read(t, file), "after: 20s", "after: 1s", 1)) // nobody waits that long
-			answered(t, file, tt.question, tt.answer)
+			answersInBridge(t, file, tt.question, tt.answer)
 		})
 	}
 }
 
 func greets(t *testing.T, file string) {
 	t.Helper()
-	answered(t, file, "hello", "Hello! We will be with you in a minute.")
+	answersInBridge(t, file, "hello", "Hello! We will be with you in a minute.")
 }
 
-// answered runs a bridge by a configuration, over a simulated backend, and has
+// answersInBridge runs a bridge by a configuration, over a simulated backend, and has
 // a customer write what its plugin must answer, so that it is confirmed.
-func answered(t *testing.T, file, question, want string) {
+func answersInBridge(t *testing.T, file, question, want string) {
 	t.Helper()
 	backend := simulator.New(simulator.Options{Accounts: []simulator.Account{{ID: "7", Token: "demo-token"}}, EchoRef: true})
 	server := httptest.NewServer(backend)
@@ -145,8 +145,7 @@ var fence = regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$")
 // blocks are those of a language.
 func blocks(markdown, language string) (list []string) {
 	for _, m := range fence.FindAllStringSubmatch(markdown, -1) {
-		// `plugins test` comes with the conformance suite.
-		if m[1] == language && !strings.HasPrefix(m[2], "switchboard plugins test") {
+		if m[1] == language {
 			list = append(list, m[2])
 		}
 	}
