@@ -37,8 +37,9 @@ var processChecks = []Check{
 	{"host-gone", "it ends when its host is gone", mendHost, true, checkHostGone},
 }
 
-// exitTimeout is for a process that has nothing to do but to exit.
-const exitTimeout = 5 * time.Second
+// exitTimeout is for a process that has nothing to do but to exit. On a busy
+// machine, an interpreter takes seconds to begin.
+const exitTimeout = 15 * time.Second
 
 func checkByHand(ctx context.Context, o *Options) error {
 	p, err := spawn(*o.Command, false)
