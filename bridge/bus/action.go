@@ -242,5 +242,5 @@ func (q *Queued) Bury(ctx context.Context, reason string, attempts int) error {
 			h[name] = values
 		}
 	}
-	return q.bus.bury(ctx, OutboxOwner, q.Action.Account, q.Action.Conversation, h, q.Action.Body, reason, attempts)
+	return q.bus.bury(ctx, OutboxOwner, "", q.Action.Account, q.Action.Conversation, h, q.Action.Body, reason, attempts)
 }

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,11 +31,14 @@ type FeedSpec struct {
 	Held int
 }
 
-// Feed is a durable consumer of events. One goroutine calls Next.
+// Feed is a durable consumer of events, and one of what it is to be given once
+// more. One goroutine calls Next and Close.
 type Feed struct {
 	bus      *Bus
-	owner    string
+	spec     FeedSpec
 	messages jetstream.MessagesContext // nil: it has no events
+	again    jetstream.MessagesContext
+	merged   *merged // of both; nil before the first Next
 }
 
 // Delivery is one event of a feed.
@@ -42,6 +46,8 @@ type Delivery struct {
 	feed *Feed
 	msg  jetstream.Msg
 	seq  uint64
+	// key is not empty where it is delivered once more.
+	key string
 	// Event is the event itself.
 	Event event.Event
 }
@@ -50,7 +56,19 @@ type Delivery struct {
 // published after this bus was opened. What was delivered and not acknowledged
 // before comes first, in order: a restart must not let later events overtake.
 func (b *Bus) OpenFeed(ctx context.Context, spec FeedSpec) (*Feed, error) {
-	f := &Feed{bus: b, owner: spec.Owner}
+	f := &Feed{bus: b, spec: spec}
+	if err := f.openAgain(ctx); err != nil {
+		return nil, err
+	}
+	if err := f.openEvents(ctx); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func (f *Feed) openEvents(ctx context.Context) error {
+	b, spec := f.bus, f.spec
 	var filter []string
 	for _, account := range spec.Accounts {
 		for _, p := range spec.Events {
@@ -61,12 +79,12 @@ func (b *Bus) OpenFeed(ctx context.Context, spec FeedSpec) (*Feed, error) {
 		}
 	}
 	if len(filter) == 0 {
-		return f, nil
+		return nil
 	}
 	name := spec.Owner + "_" + spec.Name
 	first := b.first
 	if place, known, err := b.position(ctx, name); err != nil {
-		return nil, err
+		return err
 	} else if known {
 		first = place + 1
 	}
@@ -76,14 +94,14 @@ func (b *Bus) OpenFeed(ctx context.Context, spec FeedSpec) (*Feed, error) {
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: first,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("open consumer %s: %w", name, err)
+		return fmt.Errorf("open consumer %s: %w", name, err)
 	}
 	f.messages, err = consumer.Messages(jetstream.PullMaxMessages(min(prefetch, spec.Held)),
 		jetstream.WithMessagesErrOnMissingHeartbeat(false))
 	if err != nil {
-		return nil, fmt.Errorf("pull from consumer %s: %w", name, err)
+		return fmt.Errorf("pull from consumer %s: %w", name, err)
 	}
-	return f, nil
+	return nil
 }
 
 // ensureConsumer makes the durable consumer, or takes the one that is there
@@ -115,21 +133,24 @@ func (b *Bus) ensureConsumer(ctx context.Context, stream string, want jetstream.
 // Next waits for the next delivery. A message in the stream that is no event
 // of ours becomes a dead letter and is passed over.
 func (f *Feed) Next(ctx context.Context) (*Delivery, error) {
-	if f.messages == nil {
-		<-ctx.Done()
-		return nil, context.Cause(ctx)
+	if f.merged == nil {
+		f.merged = merge(f.messages, f.again)
 	}
 	for {
-		msg, err := f.messages.Next(jetstream.NextContext(ctx))
+		got, err := f.merged.next(ctx)
 		if err != nil {
 			return nil, err
 		}
-		meta, err := msg.Metadata()
+		meta, err := got.msg.Metadata()
 		if err != nil {
 			return nil, fmt.Errorf("read a message's metadata: %w", err)
 		}
-		d := &Delivery{feed: f, msg: msg, seq: meta.Sequence.Stream}
-		if d.Event, err = decode(msg.Headers(), msg.Data()); err != nil {
+		d := &Delivery{feed: f, msg: got.msg, seq: meta.Sequence.Stream}
+		d.Event, err = decode(d.msg.Headers(), d.msg.Data())
+		if err == nil && got.again {
+			err = f.readAgain(d)
+		}
+		if err != nil {
 			if err := d.Dead(ctx, err.Error(), 0); err != nil {
 				return nil, err
 			}
@@ -141,19 +162,27 @@ func (f *Feed) Next(ctx context.Context) (*Delivery, error) {
 
 // Close ends the feed. Its position stays.
 func (f *Feed) Close() {
-	if f.messages != nil {
-		f.messages.Stop()
+	for _, m := range []jetstream.MessagesContext{f.messages, f.again} {
+		if m != nil {
+			m.Stop()
+		}
+	}
+	if f.merged != nil {
+		f.merged.close()
 	}
 }
 
-// Sequence is the event's place in the stream.
+// Sequence tells the feed's deliveries apart and is the event's place in the
+// stream; of what is delivered once more it has the highest bit set, and is its
+// place among those.
 func (d *Delivery) Sequence() uint64 { return d.seq }
 
-// Key is what a receiver may tell deliveries of the same event by.
-func (d *Delivery) Key() string { return d.Event.ID }
+// Key is what a receiver may tell deliveries of the same event by: the event's
+// id and, where it is delivered once more, a fresh one.
+func (d *Delivery) Key() string { return cmp.Or(d.key, d.Event.ID) }
 
 // Again says that the operator had the event delivered once more.
-func (d *Delivery) Again() bool { return false }
+func (d *Delivery) Again() bool { return d.key != "" }
 
 // Ack says that the event is done. It does not wait: an acknowledgement that
 // gets lost brings the event again.
@@ -165,7 +194,7 @@ func (d *Delivery) Hold() error { return d.msg.InProgress() }
 // Dead stores the event as a dead letter of the feed's owner, and then says
 // that it is done.
 func (d *Delivery) Dead(ctx context.Context, reason string, attempts int) error {
-	err := d.feed.bus.bury(ctx, d.feed.owner, d.Event.Account, d.Event.Conversation,
+	err := d.feed.bus.bury(ctx, d.feed.spec.Owner, d.feed.spec.Name, d.Event.Account, d.Event.Conversation,
 		d.msg.Headers(), d.msg.Data(), reason, attempts)
 	if err != nil {
 		return err
@@ -178,16 +207,21 @@ const (
 	headerReason   = "switchboard-reason"
 	headerAttempts = "switchboard-attempts"
 	headerStored   = "switchboard-stored"
+	headerFeed     = "switchboard-feed"
 )
 
 // bury stores a dead letter, under an id of its own: with its event's it would
-// pass for a duplicate of another owner's.
-func (b *Bus) bury(ctx context.Context, owner, account, conversation string, h nats.Header, data []byte, reason string, attempts int) error {
+// pass for a duplicate of another owner's, or of another of its feeds. feed is
+// empty for an action.
+func (b *Bus) bury(ctx context.Context, owner, feed, account, conversation string, h nats.Header, data []byte, reason string, attempts int) error {
 	msg := &nats.Msg{Subject: b.subjects.dead(owner, account, conversation), Header: nats.Header{}, Data: data}
 	for name, values := range h {
 		msg.Header[name] = values
 	}
-	msg.Header[nats.MsgIdHdr] = []string{"dead/" + owner + "/" + h.Get(nats.MsgIdHdr)}
+	msg.Header[nats.MsgIdHdr] = []string{"dead/" + owner + "/" + feed + "/" + cmp.Or(h.Get(nats.MsgIdHdr), h.Get(headerKey))}
+	if feed != "" {
+		msg.Header[headerFeed] = []string{feed}
+	}
 	msg.Header[headerReason] = []string{oneLine(reason)}
 	msg.Header[headerAttempts] = []string{strconv.Itoa(attempts)}
 	msg.Header[headerStored] = []string{time.Now().UTC().Format(time.RFC3339Nano)}

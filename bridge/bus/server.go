@@ -151,7 +151,7 @@ func (g *gate) Check(c server.ClientAuthentication) bool {
 	p := g.subjects.prefix
 	c.RegisterUser(&server.User{Username: "guest", Permissions: &server.Permissions{
 		Publish: &server.SubjectPermission{Deny: []string{
-			p + ".event.>", p + ".live.>", p + ".queue.>", p + ".ledger.>", p + ".state.>", p + ".dead.>", p + ".quarantine.>", "$KV." + p + "-plugins.>",
+			p + ".event.>", p + ".live.>", p + ".queue.>", p + ".ledger.>", p + ".state.>", p + ".dead.>", p + ".again.>", p + ".quarantine.>", "$KV." + p + "-plugins.>",
 		}},
 	}})
 	return true
