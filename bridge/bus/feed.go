@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -216,7 +217,10 @@ const (
 func (b *Bus) bury(ctx context.Context, owner, feed, account, conversation string, h nats.Header, data []byte, reason string, attempts int) error {
 	msg := &nats.Msg{Subject: b.subjects.dead(owner, account, conversation), Header: nats.Header{}, Data: data}
 	for name, values := range h {
-		msg.Header[name] = values
+		// What told the server how to store it would tell it how to store this.
+		if !strings.HasPrefix(name, "Nats-") {
+			msg.Header[name] = values
+		}
 	}
 	msg.Header[nats.MsgIdHdr] = []string{"dead/" + owner + "/" + feed + "/" + cmp.Or(h.Get(nats.MsgIdHdr), h.Get(headerKey))}
 	if feed != "" {
