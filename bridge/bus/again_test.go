@@ -351,3 +351,32 @@ func TestWhatIsNotGrantedAnyMoreDoesNotComeOnceMore(t *testing.T) {
 		t.Errorf("dead letters %v, want %v", dead, want)
 	}
 }
+
+func TestWhatIsTakenForAReplaySurvivesAPowerCut(t *testing.T) {
+	const events = 600
+	dir := t.TempDir()
+	first := open(t, func(o *bus.Options) { o.DataDir = dir })
+	feed := openFeed(t, first, everything)
+	for n := range events {
+		publish(t, first, message(strconv.Itoa(n%3), n/3))
+	}
+	done(t, feed, events)
+	replay(t, first, again("x"))
+	copied := cutPower(t, dir, 3000)
+	feed.Close()
+
+	second := open(t, func(o *bus.Options) { o.DataDir, o.Listen = copied, "127.0.0.1:0" })
+	feed = openFeed(t, second, everything)
+	defer feed.Close()
+	seen := repeats{"x", map[string]int{}, 0}
+	for seen.n < events {
+		d := next(t, feed)
+		if d.Again() {
+			seen.take(t, d)
+		}
+		if err := d.Ack(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left(t, second, 0)
+}
