@@ -9,8 +9,11 @@
 //	GET  /v1/queue                      what is accepted and not finished
 //	POST /v1/queue/cancel               end one of these before it is sent
 //	GET  /v1/dead, /v1/dead/{sequence}  dead letters; one, with its body
-//	POST /v1/dead/{sequence}/replay     do its action again, and remove it
+//	POST /v1/dead/{sequence}/replay     do its action again, or give its event to
+//	                                    its plugin again, and remove it
 //	DELETE /v1/dead/{sequence}          remove it
+//	POST /v1/replay                     have a plugin given events once more
+//	DELETE /v1/replay                   remove what is still to be given
 //	GET  /healthz, /readyz              alive; ready, or why not
 //	GET  /metrics                       for Prometheus
 //
@@ -52,6 +55,10 @@ type Options struct {
 	Queue Queue
 	// Dead are the dead letters.
 	Dead DeadLetters
+	// Replays have plugins, which are Plugins by name, given once more what is
+	// stored.
+	Replays Replays
+	Plugins func() []string
 	// Metrics serves the metrics to Prometheus.
 	Metrics http.Handler
 	Log     *slog.Logger
@@ -71,6 +78,8 @@ func Handler(o Options) http.Handler {
 	mux.HandleFunc("GET /v1/dead/{sequence}", a.letter)
 	mux.HandleFunc("POST /v1/dead/{sequence}/replay", a.replay)
 	mux.HandleFunc("DELETE /v1/dead/{sequence}", a.drop)
+	mux.HandleFunc("POST /v1/replay", a.replayEvents)
+	mux.HandleFunc("DELETE /v1/replay", a.dropReplay)
 	mux.Handle("/", Health(o))
 	return mux
 }
@@ -189,13 +198,14 @@ func (a *api) act(w http.ResponseWriter, r *http.Request) {
 // codeOf is the HTTP status that an error of the bridge is answered with.
 func codeOf(err error) int {
 	switch {
-	case errors.Is(err, outbox.ErrKeyReused), errors.Is(err, outbox.ErrSending), errors.Is(err, outbox.ErrNotReplayable):
+	case errors.Is(err, outbox.ErrKeyReused), errors.Is(err, outbox.ErrSending), errors.Is(err, outbox.ErrNotReplayable), errors.Is(err, bus.ErrReplay):
 		return http.StatusConflict
 	case errors.Is(err, event.ErrInvalidAction):
 		return http.StatusBadRequest
-	case errors.Is(err, outbox.ErrUnknownAccount), errors.Is(err, outbox.ErrNotWaiting), errors.Is(err, bus.ErrNoDeadLetter):
+	case errors.Is(err, outbox.ErrUnknownAccount), errors.Is(err, outbox.ErrNotWaiting), errors.Is(err, bus.ErrNoDeadLetter),
+		errors.Is(err, bus.ErrNoFeed), errors.Is(err, ErrUnknownPlugin):
 		return http.StatusNotFound
-	case errors.Is(err, outbox.ErrFull):
+	case errors.Is(err, outbox.ErrFull), errors.Is(err, bus.ErrReplaysFull):
 		return http.StatusTooManyRequests
 	}
 	return http.StatusServiceUnavailable

@@ -81,7 +81,7 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error
 	}
 	options := api.Options{
 		Status: func() any { return r.status() }, Unready: r.unready,
-		Act: br.Door().Act, Queue: br.Door(), Dead: b, Tail: b.Tail, Link: br.Link, Metrics: seen.page, Log: log,
+		Act: br.Door().Act, Queue: br.Door(), Dead: b, Replays: b, Plugins: r.plugins, Tail: b.Tail, Link: br.Link, Metrics: seen.page, Log: log,
 	}
 	// What a killed bridge left there; the lock says that nobody uses it.
 	if err := os.RemoveAll(cfg.RuntimeDir()); err != nil {
@@ -242,6 +242,14 @@ type bridgeRun struct {
 	bridge *bridge.Bridge
 	host   *host.Host
 	since  time.Time
+}
+
+func (r *bridgeRun) plugins() []string {
+	var list []string
+	for _, p := range r.host.Status() {
+		list = append(list, p.Name)
+	}
+	return list
 }
 
 func (r *bridgeRun) unready() []string {

@@ -1,0 +1,170 @@
+package api
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/switchboard-dev/switchboard/bridge/bus"
+	"github.com/switchboard-dev/switchboard/proto/event"
+)
+
+// Replays have plugins given once more what is stored; [bus.Bus] does.
+type Replays interface {
+	Replay(ctx context.Context, spec bus.ReplaySpec, progress func([]bus.ReplayedFeed) error) ([]bus.ReplayedFeed, error)
+	DropReplay(ctx context.Context, plugin, feed, account, conversation string) (uint64, error)
+}
+
+var _ Replays = (*bus.Bus)(nil)
+
+// ErrUnknownPlugin says that the bridge has no such plugin.
+var ErrUnknownPlugin = errors.New("unknown plugin")
+
+// ErrCutOff says that the bridge ended before it had answered.
+var ErrCutOff = errors.New("the bridge has ended")
+
+// Replay says what to deliver once more; see [bus.ReplaySpec].
+type Replay struct {
+	ID           string    `json:"id"`
+	Resume       bool      `json:"resume,omitempty"`
+	Plugin       string    `json:"plugin"`
+	Feed         string    `json:"feed,omitempty"`
+	Account      string    `json:"account,omitempty"`
+	Conversation string    `json:"conversation,omitempty"`
+	Types        []string  `json:"types,omitempty"`
+	Since        time.Time `json:"since,omitzero"`
+	Until        time.Time `json:"until,omitzero"`
+	DryRun       bool      `json:"dry_run,omitempty"`
+}
+
+// ReplayProgress is a line of the answer: how far it is. The last one has Done,
+// or the Error that ended it.
+type ReplayProgress struct {
+	Feeds []bus.ReplayedFeed `json:"feeds,omitempty"`
+	Done  bool               `json:"done,omitempty"`
+	Error string             `json:"error,omitempty"`
+}
+
+// DroppedReplay is the answer to the removal of what is to be delivered once
+// more.
+type DroppedReplay struct {
+	Dropped uint64 `json:"dropped"`
+}
+
+var replayIDs = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
+
+func (a *api) replayEvents(w http.ResponseWriter, r *http.Request) {
+	var ask Replay
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&ask); err != nil {
+		a.fail(w, http.StatusBadRequest, fmt.Errorf("read what to replay: %w", err))
+		return
+	}
+	if !replayIDs.MatchString(ask.ID) {
+		a.fail(w, http.StatusBadRequest, fmt.Errorf("id: %q is not 1 to 64 of a-z, A-Z, 0-9 and -", ask.ID))
+		return
+	}
+	if err := a.knowsPlugin(ask.Plugin); err != nil {
+		a.fail(w, codeOf(err), err)
+		return
+	}
+	enc, out, begun := json.NewEncoder(w), http.NewResponseController(w), false
+	line := func(p ReplayProgress) error {
+		if !begun {
+			begun = true
+			w.Header().Set("Content-Type", "application/x-ndjson")
+		}
+		if err := enc.Encode(p); err != nil {
+			return err
+		}
+		return out.Flush()
+	}
+	feeds, err := a.o.Replays.Replay(r.Context(), bus.ReplaySpec{
+		ID: ask.ID, Resume: ask.Resume, Plugin: ask.Plugin, Feed: ask.Feed, Account: ask.Account, Conversation: ask.Conversation,
+		Types: event.Patterns(ask.Types), Since: ask.Since, Until: ask.Until, DryRun: ask.DryRun,
+	}, func(feeds []bus.ReplayedFeed) error { return line(ReplayProgress{Feeds: feeds}) })
+	switch {
+	case err == nil:
+		err = line(ReplayProgress{Feeds: feeds, Done: true})
+	case !begun:
+		a.fail(w, codeOf(err), err)
+		return
+	default:
+		err = line(ReplayProgress{Feeds: feeds, Error: err.Error()})
+	}
+	if err != nil {
+		a.o.Log.Debug("an answer was not written", "error", err)
+	}
+}
+
+func (a *api) dropReplay(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	if err := a.knowsPlugin(q.Get("plugin")); err != nil {
+		a.fail(w, codeOf(err), err)
+		return
+	}
+	n, err := a.o.Replays.DropReplay(r.Context(), q.Get("plugin"), q.Get("feed"), q.Get("account"), q.Get("conversation"))
+	if err != nil {
+		a.fail(w, codeOf(err), err)
+		return
+	}
+	a.write(w, http.StatusOK, DroppedReplay{n})
+}
+
+func (a *api) knowsPlugin(name string) error {
+	have := a.o.Plugins()
+	if slices.Contains(have, name) {
+		return nil
+	}
+	if len(have) == 0 {
+		return fmt.Errorf("%w %q: this bridge has none", ErrUnknownPlugin, name)
+	}
+	return fmt.Errorf("%w %q: this bridge has %s", ErrUnknownPlugin, name, strings.Join(have, ", "))
+}
+
+// Replay asks for events to be delivered once more, and calls fn with how far
+// that is. An error that matches [ErrCutOff] or [ErrNotRunning] says that the
+// same can be asked for again, and goes on.
+func (c *Client) Replay(ctx context.Context, ask Replay, fn func([]bus.ReplayedFeed)) ([]bus.ReplayedFeed, error) {
+	res, err := c.send(ctx, http.MethodPost, "/v1/replay", ask)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	var p ReplayProgress
+	for dec := json.NewDecoder(bufio.NewReader(res.Body)); ; {
+		next := ReplayProgress{}
+		if err := dec.Decode(&next); err != nil {
+			if ctx.Err() != nil {
+				return p.Feeds, context.Cause(ctx)
+			}
+			return p.Feeds, ErrCutOff
+		}
+		p = next
+		switch {
+		case p.Error != "":
+			return p.Feeds, errors.New(p.Error)
+		case p.Done:
+			return p.Feeds, nil
+		}
+		fn(p.Feeds)
+	}
+}
+
+// DropReplay removes what is still to be delivered once more, and returns how
+// many events that were. Empty fields but the plugin select all.
+func (c *Client) DropReplay(ctx context.Context, plugin, feed, account, conversation string) (uint64, error) {
+	q := url.Values{"plugin": {plugin}, "feed": {feed}, "account": {account}, "conversation": {conversation}}
+	var done DroppedReplay
+	err := c.call(ctx, http.MethodDelete, "/v1/replay?"+q.Encode(), nil, &done)
+	return done.Dropped, err
+}
