@@ -32,6 +32,7 @@ func TestErrorsAsHTTP(t *testing.T) {
 		{bus.ErrReplay, http.StatusConflict},
 		{bus.ErrReplaysFull, http.StatusTooManyRequests},
 		{outbox.ErrFull, http.StatusTooManyRequests},
+		{outbox.ErrLoop, http.StatusLoopDetected},
 		{outbox.ErrUnavailable, http.StatusServiceUnavailable},
 		{errors.New("anything else"), http.StatusServiceUnavailable},
 	}

@@ -70,30 +70,12 @@ func (b *Bus) OpenFeed(ctx context.Context, spec FeedSpec) (*Feed, error) {
 
 func (f *Feed) openEvents(ctx context.Context) error {
 	b, spec := f.bus, f.spec
-	var filter []string
-	for _, account := range spec.Accounts {
-		for _, p := range spec.Events {
-			if event.Type(p).Live() || p == "typing.*" {
-				continue // typing is in no stream
-			}
-			filter = append(filter, b.subjects.events(account, "", p))
-		}
-	}
+	filter := b.subjects.stored(spec.Accounts, spec.Events)
 	if len(filter) == 0 {
 		return nil
 	}
 	name := spec.Owner + "_" + spec.Name
-	first := b.first
-	if place, known, err := b.position(ctx, name); err != nil {
-		return err
-	} else if known {
-		first = place + 1
-	}
-	consumer, err := b.ensureConsumer(ctx, b.streams.events, jetstream.ConsumerConfig{
-		Durable: name, FilterSubjects: filter, AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait,
-		MaxDeliver: -1, MaxAckPending: spec.Held,
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: first,
-	})
+	consumer, err := b.eventsConsumer(ctx, name, filter, spec.Held)
 	if err != nil {
 		return fmt.Errorf("open consumer %s: %w", name, err)
 	}
@@ -103,6 +85,23 @@ func (f *Feed) openEvents(ctx context.Context) error {
 		return fmt.Errorf("pull from consumer %s: %w", name, err)
 	}
 	return nil
+}
+
+// eventsConsumer is a durable consumer of events from where it stood, with at
+// most held deliveries out at once. A new one begins with what is published
+// after this bus was opened.
+func (b *Bus) eventsConsumer(ctx context.Context, name string, filter []string, held int) (jetstream.Consumer, error) {
+	first := b.first
+	if place, known, err := b.position(ctx, name); err != nil {
+		return nil, err
+	} else if known {
+		first = place + 1
+	}
+	return b.ensureConsumer(ctx, b.streams.events, jetstream.ConsumerConfig{
+		Durable: name, FilterSubjects: filter, AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait,
+		MaxDeliver: -1, MaxAckPending: held,
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: first,
+	})
 }
 
 // ensureConsumer makes the durable consumer, or takes the one that is there

@@ -26,6 +26,7 @@ type line struct {
 	log    *slog.Logger
 	tracer *tracing.Tracer
 	feeds  []*feed.Feed
+	asked  *requests
 
 	deliveries chan *pluginv1.Delivery
 	answers    chan *pluginv1.Answer
@@ -76,6 +77,10 @@ func (l *line) run(ctx context.Context, client pluginv1.PluginClient, declared [
 	lineCtx, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(nil)
 	l.deliveries = make(chan *pluginv1.Delivery, len(declared)*l.limits.Window)
+	l.asked = newRequests(l)
+	if err := l.asked.timers.load(ctx); err != nil {
+		return err
+	}
 	for i, d := range declared {
 		f, err := l.open(ctx, i, d)
 		if err != nil {
@@ -108,6 +113,17 @@ func (l *line) run(ctx context.Context, client pluginv1.PluginClient, declared [
 			}
 		})
 	}
+	working.Go(func() {
+		if err := l.asked.timers.run(lineCtx, drain); err != nil {
+			cut(err)
+		}
+	})
+	feeding.Go(func() {
+		select {
+		case <-l.asked.timers.idle:
+		case <-lineCtx.Done():
+		}
+	})
 	working.Go(func() { feeding.Wait(); close(fed) })
 	working.Go(func() {
 		if err := l.receive(lineCtx, stream); err != nil {
@@ -199,6 +215,8 @@ func (l *line) send(ctx context.Context, stream pluginv1.Plugin_ConnectClient, d
 		select {
 		case d := <-l.deliveries:
 			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Deliveries{Deliveries: l.batch(d)}}
+		case d := <-l.asked.timers.deliveries:
+			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Deliveries{Deliveries: &pluginv1.Deliveries{Deliveries: []*pluginv1.Delivery{d}}}}
 		case a := <-l.answers:
 			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Answer{Answer: a}}
 		case e := <-l.live:
@@ -235,7 +253,6 @@ func (l *line) batch(first *pluginv1.Delivery) *pluginv1.Deliveries {
 
 // receive is the only reader of the stream.
 func (l *line) receive(ctx context.Context, stream pluginv1.Plugin_ConnectClient) error {
-	room := make(chan struct{}, l.limits.Requests)
 	var asking sync.WaitGroup
 	defer asking.Wait()
 	for {
@@ -252,25 +269,22 @@ func (l *line) receive(ctx context.Context, stream pluginv1.Plugin_ConnectClient
 				l.settle(ctx, out)
 			}
 		case *pluginv1.FromPlugin_Request:
-			select {
-			case room <- struct{}{}:
-			case <-ctx.Done():
-				return nil
-			}
-			asking.Go(func() {
-				defer func() { <-room }()
-				answer := l.answer(ctx, m.Request)
-				select {
-				case l.answers <- answer:
-				case <-ctx.Done():
-				}
-			})
+			l.asked.take(ctx, m.Request, &asking)
+		case *pluginv1.FromPlugin_Counters:
+			l.stats.count(m.Counters.GetCounters())
 		}
 	}
 }
 
 func (l *line) settle(ctx context.Context, out *pluginv1.Outcome) {
 	index := out.GetDelivery() >> feedShift
+	if index == firstTimer>>feedShift {
+		select {
+		case l.asked.timers.outcomes <- out:
+		case <-ctx.Done():
+		}
+		return
+	}
 	if index >= uint64(len(l.feeds)) {
 		l.stray()
 		return
