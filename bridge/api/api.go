@@ -13,7 +13,7 @@
 //	                                    its plugin again, and remove it
 //	DELETE /v1/dead/{sequence}          remove it
 //	POST /v1/replay                     have a plugin given events once more
-//	DELETE /v1/replay                   remove what is still to be given
+//	GET, DELETE /v1/replay              what is still to be given; remove it
 //	GET  /healthz, /readyz              alive; ready, or why not
 //	GET  /metrics                       for Prometheus
 //
@@ -79,6 +79,7 @@ func Handler(o Options) http.Handler {
 	mux.HandleFunc("POST /v1/dead/{sequence}/replay", a.replay)
 	mux.HandleFunc("DELETE /v1/dead/{sequence}", a.drop)
 	mux.HandleFunc("POST /v1/replay", a.replayEvents)
+	mux.HandleFunc("GET /v1/replay", a.waitingReplays)
 	mux.HandleFunc("DELETE /v1/replay", a.dropReplay)
 	mux.Handle("/", Health(o))
 	return mux

@@ -20,7 +20,8 @@ import (
 // Replays have plugins given once more what is stored; [bus.Bus] does.
 type Replays interface {
 	Replay(ctx context.Context, spec bus.ReplaySpec, progress func([]bus.ReplayedFeed) error) ([]bus.ReplayedFeed, error)
-	DropReplay(ctx context.Context, plugin, feed, account, conversation string) (uint64, error)
+	WaitingReplays(ctx context.Context, plugin, feed, account, conversation string) ([]bus.WaitingFeed, error)
+	DropReplay(ctx context.Context, plugin, feed, account, conversation string) ([]bus.WaitingFeed, error)
 }
 
 var _ Replays = (*bus.Bus)(nil)
@@ -51,12 +52,6 @@ type ReplayProgress struct {
 	Feeds []bus.ReplayedFeed `json:"feeds,omitempty"`
 	Done  bool               `json:"done,omitempty"`
 	Error string             `json:"error,omitempty"`
-}
-
-// DroppedReplay is the answer to the removal of what is to be delivered once
-// more.
-type DroppedReplay struct {
-	Dropped uint64 `json:"dropped"`
 }
 
 var replayIDs = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
@@ -106,18 +101,29 @@ func (a *api) replayEvents(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+func (a *api) waitingReplays(w http.ResponseWriter, r *http.Request) {
+	a.ofReplays(w, r, a.o.Replays.WaitingReplays)
+}
+
 func (a *api) dropReplay(w http.ResponseWriter, r *http.Request) {
+	a.ofReplays(w, r, a.o.Replays.DropReplay)
+}
+
+// ofReplays answers with the feeds that do returns.
+func (a *api) ofReplays(w http.ResponseWriter, r *http.Request,
+	do func(ctx context.Context, plugin, feed, account, conversation string) ([]bus.WaitingFeed, error)) {
 	q := r.URL.Query()
-	if err := a.knowsPlugin(q.Get("plugin")); err != nil {
-		a.fail(w, codeOf(err), err)
-		return
-	}
-	n, err := a.o.Replays.DropReplay(r.Context(), q.Get("plugin"), q.Get("feed"), q.Get("account"), q.Get("conversation"))
+	err := a.knowsPlugin(q.Get("plugin"))
 	if err != nil {
 		a.fail(w, codeOf(err), err)
 		return
 	}
-	a.write(w, http.StatusOK, DroppedReplay{n})
+	list, err := do(r.Context(), q.Get("plugin"), q.Get("feed"), q.Get("account"), q.Get("conversation"))
+	if err != nil {
+		a.fail(w, codeOf(err), err)
+		return
+	}
+	a.write(w, http.StatusOK, list)
 }
 
 func (a *api) knowsPlugin(name string) error {
@@ -160,11 +166,20 @@ func (c *Client) Replay(ctx context.Context, ask Replay, fn func([]bus.ReplayedF
 	}
 }
 
-// DropReplay removes what is still to be delivered once more, and returns how
-// many events that were. Empty fields but the plugin select all.
-func (c *Client) DropReplay(ctx context.Context, plugin, feed, account, conversation string) (uint64, error) {
+// WaitingReplays are the feeds of a plugin that are still to be given something
+// once more. Empty fields but the plugin select all.
+func (c *Client) WaitingReplays(ctx context.Context, plugin, feed, account, conversation string) ([]bus.WaitingFeed, error) {
+	return c.replays(ctx, http.MethodGet, plugin, feed, account, conversation)
+}
+
+// DropReplay removes what is still to be delivered once more, and returns what
+// that was.
+func (c *Client) DropReplay(ctx context.Context, plugin, feed, account, conversation string) ([]bus.WaitingFeed, error) {
+	return c.replays(ctx, http.MethodDelete, plugin, feed, account, conversation)
+}
+
+func (c *Client) replays(ctx context.Context, method, plugin, feed, account, conversation string) (list []bus.WaitingFeed, err error) {
 	q := url.Values{"plugin": {plugin}, "feed": {feed}, "account": {account}, "conversation": {conversation}}
-	var done DroppedReplay
-	err := c.call(ctx, http.MethodDelete, "/v1/replay?"+q.Encode(), nil, &done)
-	return done.Dropped, err
+	err = c.call(ctx, method, "/v1/replay?"+q.Encode(), nil, &list)
+	return list, err
 }

@@ -93,11 +93,11 @@ func TestAReplayIsAskedForAgainWhenTheBridgeWasLost(t *testing.T) {
 	if err != nil || len(got) != 1 || got[0] != (bus.ReplayedFeed{Feed: "f", Events: events, Taken: events}) {
 		t.Fatalf("asked for again: %+v, %v", got, err)
 	}
-	if n, err := client.DropReplay(t.Context(), "p", "", "", "3"); err != nil || n != events/10 {
-		t.Errorf("dropped %d of a conversation, %v", n, err)
+	if list, err := client.DropReplay(t.Context(), "p", "", "", "3"); err != nil || len(list) != 1 || list[0].Waiting != events/10 {
+		t.Errorf("dropped %+v of a conversation, %v", list, err)
 	}
-	if n, err := client.DropReplay(t.Context(), "p", "", "", ""); err != nil || n != events-events/10 {
-		t.Errorf("dropped %d, %v", n, err)
+	if list, err := client.WaitingReplays(t.Context(), "p", "f", "7", ""); err != nil || len(list) != 1 || list[0].Waiting != events-events/10 {
+		t.Errorf("waiting %+v, %v", list, err)
 	}
 
 	for want, change := range map[string]func(*Replay){

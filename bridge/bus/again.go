@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -327,25 +328,50 @@ func (s subjects) againMessage(plugin, feed, account, conversation, key string, 
 	return &nats.Msg{Subject: s.again(plugin, feed, account, conversation), Header: own, Data: data}
 }
 
-// DropReplay removes what waits to be delivered once more, dead letters that
-// were replayed included, and returns how many that were. What the plugin has
-// in hand it finishes. Empty fields select all.
-func (b *Bus) DropReplay(ctx context.Context, plugin, feed, account, conversation string) (uint64, error) {
+// WaitingFeed is what waits to be delivered to a feed once more, or is being
+// delivered.
+type WaitingFeed struct {
+	Feed    string `json:"feed"`
+	Waiting uint64 `json:"waiting"`
+}
+
+// WaitingReplays are the feeds of a plugin that are still to be given something
+// once more, dead letters that were replayed included. Empty fields select all.
+func (b *Bus) WaitingReplays(ctx context.Context, plugin, feed, account, conversation string) ([]WaitingFeed, error) {
+	var info *jetstream.StreamInfo
 	stream, err := b.js.Stream(ctx, b.streams.again)
+	if err == nil {
+		info, err = stream.Info(ctx, jetstream.WithSubjectFilter(b.subjects.agains(plugin, feed, account, conversation)))
+	}
 	if err != nil {
-		return 0, fmt.Errorf("drop what is to be delivered once more: %w", err)
+		return nil, fmt.Errorf("look what is to be delivered once more: %w", err)
 	}
-	subject := b.subjects.agains(plugin, feed, account, conversation)
-	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(subject))
+	of := map[string]uint64{}
+	for subject, n := range info.State.Subjects {
+		name, _, _ := strings.Cut(strings.TrimPrefix(subject, b.subjects.prefix+".again."+plugin+"."), ".")
+		of[name] += n
+	}
+	list := []WaitingFeed{}
+	for _, name := range slices.Sorted(maps.Keys(of)) {
+		list = append(list, WaitingFeed{name, of[name]})
+	}
+	return list, nil
+}
+
+// DropReplay removes what waits to be delivered once more, and returns what that
+// was. What the plugin has in hand it finishes. The other fields are those of
+// [Bus.WaitingReplays].
+func (b *Bus) DropReplay(ctx context.Context, plugin, feed, account, conversation string) ([]WaitingFeed, error) {
+	list, err := b.WaitingReplays(ctx, plugin, feed, account, conversation)
 	if err != nil {
-		return 0, fmt.Errorf("drop what is to be delivered once more: %w", err)
+		return nil, err
 	}
-	n := uint64(0)
-	for _, count := range info.State.Subjects {
-		n += count
+	stream, err := b.js.Stream(ctx, b.streams.again)
+	if err == nil {
+		err = stream.Purge(ctx, jetstream.WithPurgeSubject(b.subjects.agains(plugin, feed, account, conversation)))
 	}
-	if err := stream.Purge(ctx, jetstream.WithPurgeSubject(subject)); err != nil {
-		return 0, fmt.Errorf("drop what is to be delivered once more: %w", err)
+	if err != nil {
+		return nil, fmt.Errorf("drop what is to be delivered once more: %w", err)
 	}
-	return n, nil
+	return list, nil
 }

@@ -300,8 +300,15 @@ func TestWhatAReplaySelects(t *testing.T) {
 					t.Errorf("dry %t: %d are in the queue", dry, got)
 				}
 			}
-			if n, err := b.DropReplay(t.Context(), "p", "", "", ""); err != nil || n != tt.f+tt.news {
-				t.Errorf("dropped %d, %v", n, err)
+			want := []bus.WaitingFeed{{Feed: "f", Waiting: tt.f}, {Feed: "news", Waiting: tt.news}}
+			want = slices.DeleteFunc(want, func(w bus.WaitingFeed) bool { return w.Waiting == 0 })
+			for _, look := range []func(context.Context, string, string, string, string) ([]bus.WaitingFeed, error){b.WaitingReplays, b.DropReplay} {
+				if got, err := look(t.Context(), "p", "", "", ""); err != nil || !slices.Equal(got, want) {
+					t.Errorf("waiting %+v, %v; want %+v", got, err, want)
+				}
+			}
+			if got, err := b.WaitingReplays(t.Context(), "p", "", "", ""); err != nil || len(got) != 0 {
+				t.Errorf("after that was dropped, %+v, %v", got, err)
 			}
 		})
 	}

@@ -13,7 +13,9 @@
 // of an external one its operator must know).
 //
 // A feed gives events at least once, in the order of the stream from where it
-// stood. Back-pressure is by blocking: Publish blocks while its window is full.
+// stood. What an operator has it given once more comes beside those, from a
+// queue on disk, in order per conversation among itself, and marked.
+// Back-pressure is by blocking: Publish blocks while its window is full.
 package bus
 
 import (

@@ -28,7 +28,7 @@ func newReplay() *cobra.Command {
 	var ask api.Replay
 	var since, until sinceFlag
 	var resume string
-	var cancel, asJSON bool
+	var waiting, cancel, asJSON bool
 	c := &cobra.Command{
 		Use: "replay", Short: "Give a plugin stored events once more", Args: exactly(0),
 		Long: `Give a plugin once more what its feeds select of the events that are stored.
@@ -42,8 +42,9 @@ plugin), while the ids of its actions stay: it does not answer twice within
 
 What a feed's own filter leaves out is counted, and not delivered. When the
 command is cut off, --resume with the id that it tells goes on where it was.
---cancel removes what is not delivered yet, dead letters that were replayed
-included.`,
+
+--waiting shows what is not delivered yet, dead letters that were replayed
+included, and --cancel removes it.`,
 		Example: `  switchboard replay --plugin forwarder --since 2h --dry-run
   switchboard replay --plugin forwarder --since 09:00 --until 10:30 --type message.new
   switchboard replay --plugin forwarder --cancel`,
@@ -51,9 +52,11 @@ included.`,
 			switch {
 			case ask.Plugin == "":
 				return usagef("replay needs --plugin, the name of the plugin that is given the events")
-			case cancel && (!since.IsZero() || !until.IsZero() || len(ask.Types) > 0 || ask.DryRun || resume != ""):
-				return usagef("--cancel takes --feed, --account and --conversation alone")
-			case !cancel && since.IsZero():
+			case waiting && cancel:
+				return usagef("replay takes --waiting or --cancel, not both")
+			case (waiting || cancel) && (!since.IsZero() || !until.IsZero() || len(ask.Types) > 0 || ask.DryRun || resume != ""):
+				return usagef("--waiting and --cancel take --feed, --account and --conversation alone")
+			case !waiting && !cancel && since.IsZero():
 				return usagef("replay needs --since: how far back to begin, such as 2h, or a time, such as 09:30")
 			case !until.IsZero() && !until.After(since.Time):
 				return usagef("--until is not after --since")
@@ -67,8 +70,11 @@ included.`,
 			if err != nil {
 				return err
 			}
-			if cancel {
-				return cancelReplay(c, client, ask, asJSON)
+			switch {
+			case waiting:
+				return ofReplays(c, client.WaitingReplays, ask, asJSON, "wait to go to")
+			case cancel:
+				return ofReplays(c, client.DropReplay, ask, asJSON, "do not go to")
 			}
 			ask.Since, ask.Until = since.Time, until.Time
 			ask.ID, ask.Resume = resume, resume != ""
@@ -88,6 +94,7 @@ included.`,
 	c.Flags().StringArrayVarP(&ask.Types, "type", "t", nil, "only events of this type, such as message.new or 'message.*'; may be repeated")
 	c.Flags().BoolVar(&ask.DryRun, "dry-run", false, "count the events, and do nothing")
 	c.Flags().StringVar(&resume, "resume", "", "go on with the replay of this id, which was cut off; the other flags as they were")
+	c.Flags().BoolVar(&waiting, "waiting", false, "show what is not delivered yet")
 	c.Flags().BoolVar(&cancel, "cancel", false, "remove what is not delivered yet")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	complete(c, "plugin", d.config.plugins)
@@ -149,15 +156,24 @@ func replay(c *cobra.Command, client *api.Client, ask api.Replay, asJSON bool) e
 	return nil
 }
 
-func cancelReplay(c *cobra.Command, client *api.Client, ask api.Replay, asJSON bool) error {
-	n, err := client.DropReplay(c.Context(), ask.Plugin, ask.Feed, ask.Account, ask.Conversation)
+// ofReplays shows the feeds that do returns.
+func ofReplays(c *cobra.Command, do func(ctx context.Context, plugin, feed, account, conversation string) ([]bus.WaitingFeed, error),
+	ask api.Replay, asJSON bool, what string) error {
+	list, err := do(c.Context(), ask.Plugin, ask.Feed, ask.Account, ask.Conversation)
 	if err != nil {
 		return err
 	}
 	if asJSON {
-		return json.NewEncoder(c.OutOrStdout()).Encode(api.DroppedReplay{Dropped: n})
+		return json.NewEncoder(c.OutOrStdout()).Encode(list)
 	}
-	_, err = fmt.Fprintf(c.OutOrStdout(), "%d events are not delivered once more\n", n)
+	for _, f := range list {
+		if _, err := fmt.Fprintf(c.OutOrStdout(), "%d events %s feed %s once more\n", f.Waiting, what, plain(f.Feed)); err != nil {
+			return err
+		}
+	}
+	if len(list) == 0 {
+		_, err = fmt.Fprintln(c.OutOrStdout(), "nothing waits")
+	}
 	return err
 }
 
