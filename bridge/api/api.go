@@ -14,6 +14,9 @@
 //	DELETE /v1/dead/{sequence}          remove it
 //	POST /v1/replay                     have a plugin given events once more
 //	GET, DELETE /v1/replay              what is still to be given; remove it
+//	GET  /v1/plugins, /v1/plugins/{plugin}      the plugins; one, with all about it
+//	POST /v1/plugins/{plugin}/{command}         restart, pause or resume
+//	GET  /v1/plugins/{plugin}/logs      its log, a JSON object a line
 //	GET  /healthz, /readyz              alive; ready, or why not
 //	GET  /metrics                       for Prometheus
 //
@@ -55,10 +58,10 @@ type Options struct {
 	Queue Queue
 	// Dead are the dead letters.
 	Dead DeadLetters
-	// Replays have plugins, which are Plugins by name, given once more what is
-	// stored.
+	// Replays have plugins given once more what is stored.
 	Replays Replays
-	Plugins func() []string
+	// Plugins are the plugins.
+	Plugins Plugins
 	// Metrics serves the metrics to Prometheus.
 	Metrics http.Handler
 	Log     *slog.Logger
@@ -81,6 +84,10 @@ func Handler(o Options) http.Handler {
 	mux.HandleFunc("POST /v1/replay", a.replayEvents)
 	mux.HandleFunc("GET /v1/replay", a.waitingReplays)
 	mux.HandleFunc("DELETE /v1/replay", a.dropReplay)
+	mux.HandleFunc("GET /v1/plugins", a.plugins)
+	mux.HandleFunc("GET /v1/plugins/{plugin}", a.plugin)
+	mux.HandleFunc("POST /v1/plugins/{plugin}/{command}", a.pluginCommand)
+	mux.HandleFunc("GET /v1/plugins/{plugin}/logs", a.pluginLogs)
 	mux.Handle("/", Health(o))
 	return mux
 }
@@ -203,8 +210,8 @@ func codeOf(err error) int {
 		return http.StatusConflict
 	case errors.Is(err, event.ErrInvalidAction):
 		return http.StatusBadRequest
-	case errors.Is(err, outbox.ErrUnknownAccount), errors.Is(err, outbox.ErrNotWaiting), errors.Is(err, bus.ErrNoDeadLetter),
-		errors.Is(err, bus.ErrNoFeed), errors.Is(err, ErrUnknownPlugin):
+	case errors.Is(err, ErrNoPlugin), errors.Is(err, outbox.ErrUnknownAccount), errors.Is(err, outbox.ErrNotWaiting), errors.Is(err, bus.ErrNoDeadLetter),
+		errors.Is(err, bus.ErrNoFeed):
 		return http.StatusNotFound
 	case errors.Is(err, outbox.ErrFull), errors.Is(err, bus.ErrReplaysFull):
 		return http.StatusTooManyRequests

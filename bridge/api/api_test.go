@@ -28,7 +28,7 @@ func TestErrorsAsHTTP(t *testing.T) {
 		{outbox.ErrSending, http.StatusConflict},
 		{outbox.ErrNotReplayable, http.StatusConflict},
 		{bus.ErrNoFeed, http.StatusNotFound},
-		{ErrUnknownPlugin, http.StatusNotFound},
+		{ErrNoPlugin, http.StatusNotFound},
 		{bus.ErrReplay, http.StatusConflict},
 		{bus.ErrReplaysFull, http.StatusTooManyRequests},
 		{outbox.ErrFull, http.StatusTooManyRequests},

@@ -119,7 +119,7 @@ func (a *api) replay(w http.ResponseWriter, r *http.Request) {
 
 // replayLetter is for those of plugins.
 func (a *api) replayLetter(w http.ResponseWriter, r *http.Request, d bus.DeadLetter) {
-	err := a.knowsPlugin(d.Owner)
+	_, err := a.o.Plugins.Show(d.Owner)
 	if err != nil {
 		a.fail(w, codeOf(err), fmt.Errorf("replay dead letter %d: %w", d.Sequence, err))
 		return

@@ -9,8 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/switchboard-dev/switchboard/bridge/bus"
@@ -25,9 +23,6 @@ type Replays interface {
 }
 
 var _ Replays = (*bus.Bus)(nil)
-
-// ErrUnknownPlugin says that the bridge has no such plugin.
-var ErrUnknownPlugin = errors.New("unknown plugin")
 
 // ErrCutOff says that the bridge ended before it had answered.
 var ErrCutOff = errors.New("the bridge has ended")
@@ -68,7 +63,7 @@ func (a *api) replayEvents(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, http.StatusBadRequest, fmt.Errorf("id: %q is not 1 to 64 of a-z, A-Z, 0-9 and -", ask.ID))
 		return
 	}
-	if err := a.knowsPlugin(ask.Plugin); err != nil {
+	if _, err := a.o.Plugins.Show(ask.Plugin); err != nil {
 		a.fail(w, codeOf(err), err)
 		return
 	}
@@ -113,7 +108,7 @@ func (a *api) dropReplay(w http.ResponseWriter, r *http.Request) {
 func (a *api) ofReplays(w http.ResponseWriter, r *http.Request,
 	do func(ctx context.Context, plugin, feed, account, conversation string) ([]bus.WaitingFeed, error)) {
 	q := r.URL.Query()
-	err := a.knowsPlugin(q.Get("plugin"))
+	_, err := a.o.Plugins.Show(q.Get("plugin"))
 	if err != nil {
 		a.fail(w, codeOf(err), err)
 		return
@@ -124,17 +119,6 @@ func (a *api) ofReplays(w http.ResponseWriter, r *http.Request,
 		return
 	}
 	a.write(w, http.StatusOK, list)
-}
-
-func (a *api) knowsPlugin(name string) error {
-	have := a.o.Plugins()
-	if slices.Contains(have, name) {
-		return nil
-	}
-	if len(have) == 0 {
-		return fmt.Errorf("%w %q: this bridge has none", ErrUnknownPlugin, name)
-	}
-	return fmt.Errorf("%w %q: this bridge has %s", ErrUnknownPlugin, name, strings.Join(have, ", "))
 }
 
 // Replay asks for events to be delivered once more, and calls fn with how far

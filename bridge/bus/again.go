@@ -98,6 +98,10 @@ type replayed struct {
 	Page *replayedPage `json:"page,omitempty"`
 }
 
+// selectsNote is where a feed's consumer has the subjects that the feed has
+// events of, apart by spaces.
+const selectsNote = "switchboard-selects"
+
 // feedFilter is a feed with the subjects that it has events of.
 type feedFilter struct {
 	name     string
@@ -117,9 +121,12 @@ func (b *Bus) feedsOf(ctx context.Context, plugin string) ([]feedFilter, error) 
 		if !ours {
 			continue
 		}
-		f := feedFilter{name, info.Config.FilterSubjects}
-		if info.Config.FilterSubject != "" {
-			f.subjects = append(f.subjects, info.Config.FilterSubject)
+		f := feedFilter{name, strings.Fields(info.Config.Metadata[selectsNote])}
+		if len(f.subjects) == 0 { // of an older version
+			f.subjects = info.Config.FilterSubjects
+			if info.Config.FilterSubject != "" {
+				f.subjects = append(f.subjects, info.Config.FilterSubject)
+			}
 		}
 		feeds = append(feeds, f)
 	}
@@ -273,7 +280,7 @@ func (b *Bus) selected(ctx context.Context, spec ReplaySpec, f feedFilter, r *re
 		if err != nil {
 			return nil // it is no event of ours
 		}
-		if len(spec.Types) == 0 || matches(spec.Types, e.Type) {
+		if len(spec.Types) == 0 || slices.ContainsFunc(spec.Types, func(p event.Pattern) bool { return p.Matches(e.Type) }) {
 			if err := fn(meta.Sequence.Stream, m); err != nil {
 				return err
 			}
@@ -287,10 +294,6 @@ func (b *Bus) selected(ctx context.Context, spec ReplaySpec, f feedFilter, r *re
 		return fmt.Errorf("read the events for feed %s: %w", f.name, err)
 	}
 	return nil
-}
-
-func matches(list []event.Pattern, t event.Type) bool {
-	return slices.ContainsFunc(list, func(p event.Pattern) bool { return p.Matches(t) })
 }
 
 // narrow are those of a feed's subjects that an account and a conversation have

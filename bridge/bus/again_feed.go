@@ -1,17 +1,23 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// heldAgain is how many deliveries that come once more may be out at once. A
-// conversation's new events wait behind those of it.
+// heldAgain is how many deliveries that come once more may be out at once, if
+// that is no more than a quarter of what the feed may have in memory. They come
+// unasked, beside that. A conversation's new events wait behind those of it.
 const heldAgain = 1024
+
+// heartbeatAgain is how often the server says that it keeps a pull of them open.
+const heartbeatAgain = 5 * time.Second
 
 // againMark sets the sequences of what is delivered once more apart from those
 // of the stream of events.
@@ -21,7 +27,11 @@ const againMark = 1 << 63
 // oldest that is not done.
 func (f *Feed) openAgain(ctx context.Context) error {
 	b, name := f.bus, f.spec.Owner+"_"+f.spec.Name
-	held := max(1, min(heldAgain, f.spec.Held))
+	held := max(1, min(heldAgain, f.spec.Held/4))
+	stream, err := b.js.Stream(ctx, b.streams.again)
+	if err != nil {
+		return fmt.Errorf("look at stream %s: %w", b.streams.again, err)
+	}
 	consumer, err := b.ensureConsumer(ctx, b.streams.again, jetstream.ConsumerConfig{
 		Durable: name, FilterSubjects: []string{b.subjects.agains(f.spec.Owner, f.spec.Name, "", "")},
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait, MaxDeliver: -1, MaxAckPending: held,
@@ -29,11 +39,7 @@ func (f *Feed) openAgain(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open consumer %s of what comes once more: %w", name, err)
 	}
-	f.again, err = consumer.Messages(jetstream.PullMaxMessages(min(prefetch, held)),
-		jetstream.WithMessagesErrOnMissingHeartbeat(false))
-	if err != nil {
-		return fmt.Errorf("pull from consumer %s of what comes once more: %w", name, err)
-	}
+	f.again = &puller{consumer: consumer, stream: stream, heartbeat: heartbeatAgain}
 	return nil
 }
 
@@ -42,68 +48,10 @@ var errUnselected = errors.New("it was to be delivered once more, and the plugin
 // readAgain completes a delivery that comes once more. What the plugin was
 // granted, or the feed selects, can have changed while it waited.
 func (f *Feed) readAgain(d *Delivery) error {
+	d.key = cmp.Or(d.msg.Headers().Get(headerKey), againKey(d.Event.ID, strconv.FormatUint(d.seq, 10)))
 	d.seq |= againMark
-	d.key = d.msg.Headers().Get(headerKey)
-	for _, account := range f.spec.Accounts {
-		if account == d.Event.Account && matches(f.spec.Events, d.Event.Type) {
-			return nil
-		}
+	if f.spec.wants(d.Event) {
+		return nil
 	}
 	return errUnselected
-}
-
-// mergedAhead spares the consumers waiting for each other message by message.
-const mergedAhead = 64
-
-// merged are the messages of a feed's two consumers.
-type merged struct {
-	got  chan message
-	end  context.CancelFunc
-	done sync.WaitGroup
-}
-
-type message struct {
-	msg   jetstream.Msg
-	again bool
-	err   error
-}
-
-// merge begins to bring messages; those of either keep their order. events may
-// be nil.
-func merge(events, again jetstream.MessagesContext) *merged {
-	ctx, end := context.WithCancel(context.Background())
-	m := &merged{got: make(chan message, mergedAhead), end: end}
-	bring := func(from jetstream.MessagesContext, again bool) {
-		for {
-			msg, err := from.Next(jetstream.NextContext(ctx))
-			select {
-			case m.got <- message{msg, again, err}:
-			case <-ctx.Done():
-				return
-			}
-			if err != nil {
-				return
-			}
-		}
-	}
-	if events != nil {
-		m.done.Go(func() { bring(events, false) })
-	}
-	m.done.Go(func() { bring(again, true) })
-	return m
-}
-
-func (m *merged) next(ctx context.Context) (message, error) {
-	select {
-	case got := <-m.got:
-		return got, got.err
-	case <-ctx.Done():
-		return message{}, context.Cause(ctx)
-	}
-}
-
-// close ends it. What was brought and not taken comes again with the next feed.
-func (m *merged) close() {
-	m.end()
-	m.done.Wait()
 }

@@ -37,8 +37,8 @@ const closeTimeout = 3 * time.Second
 const exportTimeout = time.Second
 
 // serve runs a bridge until ctx ends: built from the bottom up, stopped from
-// the top down.
-func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error) {
+// the top down. re has it take up a changed configuration.
+func serve(ctx context.Context, cfg *config.Config, re reload, log *slog.Logger) (err error) {
 	seen, err := newTelemetry(ctx, log)
 	if err != nil {
 		return err
@@ -87,7 +87,8 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error
 	seen.counters.of(h.Status)
 	options := api.Options{
 		Status: func() any { return r.status() }, Unready: r.unready,
-		Act: br.Door().Act, Queue: br.Door(), Dead: b, Replays: b, Plugins: r.plugins, Tail: b.Tail, Link: br.Link, Metrics: seen.page, Log: log,
+		Act: br.Door().Act, Queue: br.Door(), Dead: b, Replays: b, Tail: b.Tail, Link: br.Link, Plugins: hostPlugins{h},
+		Metrics: seen.page, Log: log,
 	}
 	// What a killed bridge left there; the lock says that nobody uses it.
 	if err := os.RemoveAll(cfg.RuntimeDir()); err != nil {
@@ -107,7 +108,8 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error
 		}
 		parts = append(parts, part{"http", func(ctx context.Context) error { return api.Serve(ctx, l, api.Health(options), log) }})
 	}
-	parts = append(parts, part{"nats upkeep", b.Upkeep}, part{"wake", wakes(cfg, br, log)}, part{"bridge", br.Run}, part{"bots", bots.Run}, part{"plugins", h.Run})
+	parts = append(parts, part{"nats upkeep", b.Upkeep}, part{"wake", wakes(cfg, br, log)}, part{"bridge", br.Run}, part{"bots", bots.Run}, part{"plugins", h.Run},
+		part{"reload", func(ctx context.Context) error { return re.run(ctx, cfg, h, log) }})
 
 	log.Info("bridge is running", "version", version, "accounts", len(cfg.Accounts), "plugins", len(cfg.Plugins),
 		"bots", len(cfg.Bots), "nats", natsName(b), "data", cfg.DataDir)
@@ -219,6 +221,7 @@ func specs(cfg *config.Config, plugins []string) ([]host.Spec, error) {
 		for key, value := range p.Env {
 			s.Env = append(s.Env, key+"="+value)
 		}
+		slices.Sort(s.Env) // the same is the same after a reload
 		if p.Use != "" {
 			s.Path, s.Args = process.Self(), []string{"plugin", p.Use}
 		} else {
@@ -237,8 +240,11 @@ func specs(cfg *config.Config, plugins []string) ([]host.Spec, error) {
 		if s.Config, err = json.Marshal(p.Config); err != nil {
 			return nil, fmt.Errorf("plugins.%s.config: %w", name, err)
 		}
+		if s.Shown, err = json.Marshal(p.Redacted()); err != nil {
+			return nil, fmt.Errorf("plugins.%s.config: %w", name, err)
+		}
 		if len(p.Config) == 0 {
-			s.Config = []byte("{}")
+			s.Config, s.Shown = []byte("{}"), []byte("{}")
 		}
 		list = append(list, s)
 	}
@@ -255,14 +261,6 @@ type bridgeRun struct {
 	since  time.Time
 }
 
-func (r *bridgeRun) plugins() []string {
-	var list []string
-	for _, p := range r.host.Status() {
-		list = append(list, p.Name)
-	}
-	return list
-}
-
 func (r *bridgeRun) unready() []string {
 	var reasons []string
 	if !r.bus.Connected() {
@@ -277,7 +275,7 @@ func (r *bridgeRun) unready() []string {
 		}
 	}
 	for _, p := range r.host.Status() {
-		if p.State != host.Running {
+		if p.State != host.Running && p.State != host.Paused { // that one is as it is wanted
 			reasons = append(reasons, fmt.Sprintf("plugin %s is %s: %s", p.Name, p.State, p.Reason))
 		}
 	}
@@ -291,7 +289,7 @@ var _ host.Feeds = feeds{}
 
 func (f feeds) Open(ctx context.Context, s feed.Spec) (feed.Source, error) {
 	opened, err := f.bus.OpenFeed(ctx, bus.FeedSpec{
-		Owner: s.Plugin, Name: s.Feed, Accounts: s.Accounts, Events: s.Events, Held: s.Held,
+		Owner: s.Plugin, Name: s.Feed, Accounts: s.Accounts, Events: s.Events, Held: s.Held, Parked: s.Parked,
 	})
 	if err != nil {
 		return nil, err
@@ -316,3 +314,19 @@ func (f busFeed) Next(ctx context.Context) (feed.Delivery, error) {
 type delivery struct{ *bus.Delivery }
 
 func (d delivery) Event() event.Event { return d.Delivery.Event }
+
+func (d delivery) Fetch(ctx context.Context) (event.Event, error) {
+	e, err := d.Delivery.Fetch(ctx)
+	return e, gone(err)
+}
+
+func (d delivery) Dead(ctx context.Context, reason string, attempts int) error {
+	return gone(d.Delivery.Dead(ctx, reason, attempts))
+}
+
+func gone(err error) error {
+	if errors.Is(err, bus.ErrGone) {
+		return feed.ErrGone
+	}
+	return err
+}

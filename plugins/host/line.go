@@ -12,6 +12,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/switchboard-dev/switchboard/plugins/host/feed"
+	"github.com/switchboard-dev/switchboard/plugins/host/filter"
 	"github.com/switchboard-dev/switchboard/proto/event"
 	pluginv1 "github.com/switchboard-dev/switchboard/proto/plugin/v1"
 	"github.com/switchboard-dev/switchboard/proto/tracing"
@@ -20,13 +21,14 @@ import (
 // line is one connection to a configured plugin: the stream both ways, the
 // feeds that write to it and the requests that come from it.
 type line struct {
-	spec   Spec
-	parts  Parts
-	limits Limits
-	log    *slog.Logger
-	tracer *tracing.Tracer
-	feeds  []*feed.Feed
-	asked  *requests
+	spec    Spec
+	parts   Parts
+	limits  Limits
+	log     *slog.Logger
+	tracer  *tracing.Tracer
+	decoded *filter.Cache
+	feeds   []*feed.Feed
+	asked   *requests
 
 	deliveries chan *pluginv1.Delivery
 	answers    chan *pluginv1.Answer
@@ -34,6 +36,8 @@ type line struct {
 	stats      *Stats
 	// complaints bounds what a plugin that keeps doing wrong adds to the log.
 	complaints rate.Sometimes
+	pulse      *pulse
+	up         func()
 }
 
 // maxBatch bounds how many deliveries go in one message; 64 is where the gain
@@ -62,12 +66,22 @@ func Run(ctx context.Context, client pluginv1.PluginClient, spec Spec, o Options
 		return err
 	}
 	stats.described(manifest)
+	return connect(ctx, client, spec, configured, o, stats, func() {})
+}
+
+// connect serves a plugin that is configured, as [Run] does. It calls up when
+// the plugin is connected.
+func connect(ctx context.Context, client pluginv1.PluginClient, spec Spec, configured *pluginv1.ConfigureResponse, o Options,
+	stats *Stats, up func()) error {
+	if o.decoded == nil {
+		o.decoded = filter.NewCache()
+	}
 	l := &line{
-		spec: spec, parts: o.Parts, limits: o.Limits.withDefaults(), stats: stats,
+		spec: spec, decoded: o.decoded, parts: o.Parts, limits: o.Limits.withDefaults(), stats: stats,
 		tracer:  tracing.New(o.TracerProvider, "plugins/host"),
 		log:     o.Log.With("plugin", spec.Name),
 		answers: make(chan *pluginv1.Answer), live: make(chan event.Event, liveBuffer),
-		complaints: rate.Sometimes{First: 10, Interval: time.Second},
+		complaints: rate.Sometimes{First: 10, Interval: time.Second}, pulse: newPulse(), up: up,
 	}
 	return l.run(ctx, client, configured.GetFeeds())
 }
@@ -79,7 +93,7 @@ func (l *line) run(ctx context.Context, client pluginv1.PluginClient, declared [
 	l.deliveries = make(chan *pluginv1.Delivery, len(declared)*l.limits.Window)
 	l.asked = newRequests(l)
 	if err := l.asked.timers.load(ctx); err != nil {
-		return err
+		return &ourFault{err}
 	}
 	for i, d := range declared {
 		f, err := l.open(ctx, i, d)
@@ -91,7 +105,7 @@ func (l *line) run(ctx context.Context, client pluginv1.PluginClient, declared [
 	}
 	stopLive, err := l.openLive(ctx, declared)
 	if err != nil {
-		return err
+		return &ourFault{err}
 	}
 	defer stopLive()
 
@@ -100,6 +114,7 @@ func (l *line) run(ctx context.Context, client pluginv1.PluginClient, declared [
 		return fmt.Errorf("connect to plugin %s: %w", l.spec.Name, err)
 	}
 	l.stats.set(Running, "")
+	l.up()
 
 	var working sync.WaitGroup
 	defer working.Wait()
@@ -125,6 +140,11 @@ func (l *line) run(ctx context.Context, client pluginv1.PluginClient, declared [
 		}
 	})
 	working.Go(func() { feeding.Wait(); close(fed) })
+	working.Go(func() {
+		if err := l.pulse.watch(lineCtx, l.spec.Name); err != nil {
+			cut(err)
+		}
+	})
 	working.Go(func() {
 		if err := l.receive(lineCtx, stream); err != nil {
 			cut(err)
@@ -153,61 +173,6 @@ func (l *line) run(ctx context.Context, client pluginv1.PluginClient, declared [
 
 var errLineOver = errors.New("the line is over")
 
-// open opens one declared feed, within what was granted.
-func (l *line) open(ctx context.Context, index int, declared *pluginv1.Feed) (*feed.Feed, error) {
-	name, granted := declared.GetName(), event.Intersect(l.spec.Events, event.Patterns(declared.GetEvents()))
-	if len(granted) == 0 {
-		l.log.Warn("feed has no events: the plugin wants none of those that it was granted",
-			"feed", name, "wants", declared.GetEvents(), "granted", l.spec.Events)
-	}
-	source, err := l.parts.Feeds.Open(ctx, feed.Spec{
-		Plugin: l.spec.Name, Feed: name, Accounts: l.spec.Accounts, Events: granted, Held: l.limits.Held,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("open feed %s of plugin %s: %w", name, l.spec.Name, err)
-	}
-	o := feed.Options{
-		Plugin: l.spec.Name, Name: name, Source: source, OwnEchoes: declared.GetOwnEchoes(),
-		Window: l.limits.Window, Retries: l.limits.Retries, Deliver: l.deliver, FirstID: uint64(index) << feedShift,
-		Stray: l.stray, Stats: l.stats.feed(name), Tracer: l.tracer, Log: l.log,
-	}
-	if len(declared.GetRetries()) > 0 {
-		o.Retries = nil
-		for _, d := range declared.GetRetries() {
-			o.Retries = append(o.Retries, d.AsDuration())
-		}
-	}
-	return feed.New(o), nil
-}
-
-// deliver puts a delivery up for sending.
-func (l *line) deliver(ctx context.Context, d *pluginv1.Delivery) {
-	select {
-	case l.deliveries <- d:
-	case <-ctx.Done():
-	}
-}
-
-// openLive subscribes to typing where any feed wants it.
-func (l *line) openLive(ctx context.Context, declared []*pluginv1.Feed) (stop func(), err error) {
-	var wanted []event.Pattern
-	for _, d := range declared {
-		wanted = append(wanted, event.Patterns(d.GetEvents())...)
-	}
-	typing := event.Intersect([]event.Pattern{event.Pattern(event.TypingStart), event.Pattern(event.TypingStop)},
-		event.Intersect(l.spec.Events, wanted))
-	if len(typing) == 0 {
-		return func() {}, nil
-	}
-	return l.parts.Feeds.Live(ctx, feed.Spec{Plugin: l.spec.Name, Accounts: l.spec.Accounts, Events: typing}, func(e event.Event) {
-		select {
-		case l.live <- e:
-		default:
-			l.stats.LiveDropped.Add(1)
-		}
-	})
-}
-
 // send is the only writer of the stream.
 func (l *line) send(ctx context.Context, stream pluginv1.Plugin_ConnectClient, drain, fed <-chan struct{}) error {
 	for {
@@ -222,6 +187,8 @@ func (l *line) send(ctx context.Context, stream pluginv1.Plugin_ConnectClient, d
 		case e := <-l.live:
 			l.stats.Live.Add(1)
 			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Live{Live: &pluginv1.Live{Event: feed.Wire(e)}}}
+		case n := <-l.pulse.pings:
+			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Ping{Ping: &pluginv1.Ping{Number: n}}}
 		case <-drain:
 			drain = nil
 			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Drain{Drain: &pluginv1.Drain{}}}
@@ -256,7 +223,9 @@ func (l *line) receive(ctx context.Context, stream pluginv1.Plugin_ConnectClient
 	var asking sync.WaitGroup
 	defer asking.Wait()
 	for {
+		l.pulse.listen()
 		msg, err := stream.Recv()
+		l.pulse.heard()
 		if errors.Is(err, io.EOF) {
 			return fmt.Errorf("plugin %s ended the line", l.spec.Name)
 		}
@@ -268,6 +237,8 @@ func (l *line) receive(ctx context.Context, stream pluginv1.Plugin_ConnectClient
 			for _, out := range m.Outcomes.GetOutcomes() {
 				l.settle(ctx, out)
 			}
+		case *pluginv1.FromPlugin_Pong:
+			l.stats.health(brief(m.Pong.GetUnhealthy()))
 		case *pluginv1.FromPlugin_Request:
 			l.asked.take(ctx, m.Request, &asking)
 		case *pluginv1.FromPlugin_Counters:

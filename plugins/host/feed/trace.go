@@ -13,7 +13,7 @@ import (
 // event under it: what the plugin does is then part of it, though no plugin
 // knows of OpenTelemetry.
 func (f *Feed) trace(l *lane) event.Event {
-	e := l.queue[0].event
+	e := *l.queue[0].event
 	if f.Tracer == nil {
 		return e
 	}
