@@ -135,7 +135,7 @@ func locate(value any, t reflect.Type, path []string) any {
 	return value
 }
 
-// hook gives a new account or bot its defaults, and a leaf its value.
+// hook gives a new account, plugin or bot its defaults, and a leaf its value.
 func (l *loader) hook(from, to reflect.Value) (any, error) {
 	if v, ok := from.Interface().(leaf); ok {
 		return l.value(v, to), nil
@@ -143,6 +143,8 @@ func (l *loader) hook(from, to reflect.Value) (any, error) {
 	switch to.Type() {
 	case reflect.TypeFor[Account]():
 		to.Set(reflect.ValueOf(defaultAccount()))
+	case reflect.TypeFor[Plugin]():
+		to.Set(reflect.ValueOf(defaultPlugin()))
 	case reflect.TypeFor[Bot]():
 		to.Set(reflect.ValueOf(defaultBot()))
 	}

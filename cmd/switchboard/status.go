@@ -14,6 +14,7 @@ import (
 	"github.com/switchboard-dev/switchboard/bridge"
 	"github.com/switchboard-dev/switchboard/cmd/switchboard/live"
 	"github.com/switchboard-dev/switchboard/plugins/host"
+	"github.com/switchboard-dev/switchboard/plugins/host/feed"
 )
 
 // status is what a running bridge says of itself.
@@ -120,7 +121,7 @@ func (s status) print(out io.Writer) error {
 	for _, plugin := range s.Plugins {
 		feeds := plugin.Feeds
 		if len(feeds) == 0 {
-			feeds = []host.FeedStatus{{Name: "-"}}
+			feeds = []feed.Status{{Name: "-"}}
 		}
 		for i, f := range feeds {
 			if i == 0 {
@@ -129,7 +130,7 @@ func (s status) print(out io.Writer) error {
 				fmt.Fprint(w, "\t\t\t")
 			}
 			fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t", f.Name, f.Acked, f.Held, f.Retried, f.Dead)
-			reason := cmp.Or(plugin.Reason, f.LastError)
+			reason := cmp.Or(plugin.Reason, plugin.Rejected, plugin.Unhealthy, f.LastError)
 			if i == 0 {
 				fmt.Fprintf(w, "%d\t%d\t%s\n", plugin.Accepted, plugin.Restarts, short(reason, 60))
 			} else {

@@ -2,8 +2,8 @@
 // what it declares against what the operator granted, feeds it events, carries
 // out its requests, and starts it again when it ends.
 //
-//	Feeds ──▶ feed: lanes by conversation, window, retries ──▶ line ══ gRPC ══▶ plugin
-//	Actions, Store ◀── grants ◀── line ◀═══════════════════════════════════════ plugin
+//	Feeds ──▶ package feed: lanes, window, retries ──▶ line ══ gRPC ══▶ plugin
+//	Actions, Store, Timers, Backend ◀── grants ◀── line ◀══════════════ plugin
 //
 // # What it promises
 //
@@ -18,18 +18,18 @@
 // costs the others nothing: every plugin has its own process, goroutines,
 // window and bounds, and nothing here waits for one without a deadline.
 //
-// The host knows neither NATS nor the outbox: it is given [Feeds], [Actions]
-// and a [Store].
+// The host knows neither NATS nor the outbox nor a backend: it is given [Parts].
 package host
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/switchboard-dev/switchboard/plugins/host/feed"
+	"github.com/switchboard-dev/switchboard/plugins/host/filter"
 	"github.com/switchboard-dev/switchboard/proto/event"
 )
 
@@ -51,91 +51,44 @@ type Spec struct {
 	Actions  []event.ActionType
 	// Config is the plugin's configuration, one JSON object.
 	Config []byte
+	// Shown is Config as it may be shown, as far as that can be told without
+	// the plugin's schema; nil: it is not shown.
+	Shown []byte
+	// StoreBytes is how much it may keep, keys and values and timers together;
+	// 0: 16 MiB. Who makes the [Store] holds it.
+	StoreBytes int64
+	// ActionRate is how many actions it may ask for in a second, typing
+	// included; 0: 100. Twice as many may come at once.
+	ActionRate float64
 }
 
 // Feeds opens streams of events. It is safe for concurrent use.
 type Feeds interface {
 	// Open returns the durable feed of that plugin and name, from where it
 	// stood. One feed of a name is open at a time.
-	Open(ctx context.Context, spec FeedSpec) (Feed, error)
+	Open(ctx context.Context, spec feed.Spec) (feed.Source, error)
 	// Live calls fn for each typing event until stop is called. fn must not
 	// block.
-	Live(ctx context.Context, spec FeedSpec, fn func(event.Event)) (stop func(), err error)
-}
-
-// FeedSpec says which events a feed has.
-type FeedSpec struct {
-	Plugin, Feed string
-	Accounts     []string
-	Events       []event.Pattern
-	// Held is how many deliveries may be out at once, neither acknowledged nor
-	// dead. The host takes all that come.
-	Held int
-}
-
-// Feed is an ordered stream of events, at least once.
-type Feed interface {
-	// Next waits for the next delivery.
-	Next(ctx context.Context) (Delivery, error)
-	// Close ends the feed; its position stays.
-	Close()
-}
-
-// Delivery is one event of a feed on its way. It comes again when it is
-// neither acknowledged nor held for a while.
-type Delivery interface {
-	Event() event.Event
-	// Sequence tells which event of the feed it is; it grows.
-	Sequence() uint64
-	// Key is the idempotency key for a receiver: the event's id, and a fresh
-	// one where Again.
-	Key() string
-	// Again: the operator had the event delivered once more by hand.
-	Again() bool
-	// Ack says that the event is done.
-	Ack() error
-	// Hold says that it is still being worked on.
-	Hold() error
-	// Dead stores it as a dead letter, and then says that it is done.
-	Dead(ctx context.Context, reason string, attempts int) error
-}
-
-// Actions is the door of the outbox. It is safe for concurrent use.
-type Actions interface {
-	// Act returns when the action is accepted, on disk. An error that matches
-	// [event.ErrInvalidAction] is final.
-	Act(ctx context.Context, sender string, a event.Action) (duplicate bool, err error)
-}
-
-// Store keeps what plugins want to remember. It is safe for concurrent use.
-type Store interface {
-	// Get returns [ErrNotFound] where there is nothing.
-	Get(ctx context.Context, plugin, key string) ([]byte, error)
-	Put(ctx context.Context, plugin, key string, value []byte) error
-	Delete(ctx context.Context, plugin, key string) error
-}
-
-// ErrNotFound is what a [Store] returns for a key that it does not have.
-var ErrNotFound = errors.New("not found")
-
-// Parts are what the host needs of the rest of Switchboard.
-type Parts struct {
-	Feeds   Feeds
-	Actions Actions
-	Store   Store
+	Live(ctx context.Context, spec feed.Spec, fn func(event.Event)) (stop func(), err error)
 }
 
 // Limits bound what a plugin can hold up. A zero field is its default.
 type Limits struct {
-	// Window is how many events of one feed are inside the plugin at once;
-	// default 256.
+	// Window is how many events of one feed are inside the plugin at once, or
+	// fewer where the feed asks for it; default 256.
 	Window int
-	// Held is how many events of one feed the host holds, waiting for their
-	// conversation's turn; default 4096. Beyond it no more come.
+	// Held is how many events of one feed are in memory, waiting for their
+	// conversation's turn; default 4096. Beyond it no more are requested.
 	Held int
+	// Parked is how many of one feed may wait in all, in retry or behind one;
+	// of those beyond Held no more than the place is kept. Default 65,536.
+	Parked int
 	// Retries are the waits of a feed that names none; default 1 s, 5 s, 30 s,
 	// 2 min, 10 min, 30 min, 1 h.
 	Retries []time.Duration
+	// Timeout is how long a plugin has for one delivery of a feed that names
+	// nothing else; default 25 s.
+	Timeout time.Duration
 	// Drain is how long a plugin has to finish what it has in hand; default
 	// 3 s.
 	Drain time.Duration
@@ -150,6 +103,12 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.Held <= 0 {
 		l.Held = 4096
+	}
+	if l.Parked <= 0 {
+		l.Parked = 65536
+	}
+	if l.Timeout <= 0 {
+		l.Timeout = 25 * time.Second
 	}
 	if len(l.Retries) == 0 {
 		l.Retries = []time.Duration{time.Second, 5 * time.Second, 30 * time.Second, 2 * time.Minute,
@@ -171,6 +130,8 @@ type Options struct {
 	// Ended is told when a process of a plugin has ended; nil: nobody wants to
 	// know. It must not block for long.
 	Ended func(plugin string)
+	// decoded is what all plugins' filters share; nil: nothing.
+	decoded *filter.Cache
 	// RuntimeDir is where the plugins' sockets are; 0700, a short path.
 	RuntimeDir string
 	// TracerProvider makes the spans; nil: nothing is traced.

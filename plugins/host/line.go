@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
 
+	"github.com/switchboard-dev/switchboard/plugins/host/feed"
+	"github.com/switchboard-dev/switchboard/plugins/host/filter"
 	"github.com/switchboard-dev/switchboard/proto/event"
 	pluginv1 "github.com/switchboard-dev/switchboard/proto/plugin/v1"
 	"github.com/switchboard-dev/switchboard/proto/tracing"
@@ -20,12 +21,14 @@ import (
 // line is one connection to a configured plugin: the stream both ways, the
 // feeds that write to it and the requests that come from it.
 type line struct {
-	spec   Spec
-	parts  Parts
-	limits Limits
-	log    *slog.Logger
-	tracer *tracing.Tracer
-	feeds  []*feed
+	spec    Spec
+	parts   Parts
+	limits  Limits
+	log     *slog.Logger
+	tracer  *tracing.Tracer
+	decoded *filter.Cache
+	feeds   []*feed.Feed
+	asked   *requests
 
 	deliveries chan *pluginv1.Delivery
 	answers    chan *pluginv1.Answer
@@ -33,6 +36,8 @@ type line struct {
 	stats      *Stats
 	// complaints bounds what a plugin that keeps doing wrong adds to the log.
 	complaints rate.Sometimes
+	pulse      *pulse
+	up         func()
 }
 
 // maxBatch bounds how many deliveries go in one message; 64 is where the gain
@@ -61,12 +66,22 @@ func Run(ctx context.Context, client pluginv1.PluginClient, spec Spec, o Options
 		return err
 	}
 	stats.described(manifest)
+	return connect(ctx, client, spec, configured, o, stats, func() {})
+}
+
+// connect serves a plugin that is configured, as [Run] does. It calls up when
+// the plugin is connected.
+func connect(ctx context.Context, client pluginv1.PluginClient, spec Spec, configured *pluginv1.ConfigureResponse, o Options,
+	stats *Stats, up func()) error {
+	if o.decoded == nil {
+		o.decoded = filter.NewCache()
+	}
 	l := &line{
-		spec: spec, parts: o.Parts, limits: o.Limits.withDefaults(), stats: stats,
+		spec: spec, decoded: o.decoded, parts: o.Parts, limits: o.Limits.withDefaults(), stats: stats,
 		tracer:  tracing.New(o.TracerProvider, "plugins/host"),
 		log:     o.Log.With("plugin", spec.Name),
 		answers: make(chan *pluginv1.Answer), live: make(chan event.Event, liveBuffer),
-		complaints: rate.Sometimes{First: 10, Interval: time.Second},
+		complaints: rate.Sometimes{First: 10, Interval: time.Second}, pulse: newPulse(), up: up,
 	}
 	return l.run(ctx, client, configured.GetFeeds())
 }
@@ -76,17 +91,21 @@ func (l *line) run(ctx context.Context, client pluginv1.PluginClient, declared [
 	lineCtx, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(nil)
 	l.deliveries = make(chan *pluginv1.Delivery, len(declared)*l.limits.Window)
+	l.asked = newRequests(l)
+	if err := l.asked.timers.load(ctx); err != nil {
+		return &ourFault{err}
+	}
 	for i, d := range declared {
 		f, err := l.open(ctx, i, d)
 		if err != nil {
 			return err
 		}
-		defer f.source.Close()
+		defer f.Source.Close()
 		l.feeds = append(l.feeds, f)
 	}
 	stopLive, err := l.openLive(ctx, declared)
 	if err != nil {
-		return err
+		return &ourFault{err}
 	}
 	defer stopLive()
 
@@ -95,6 +114,7 @@ func (l *line) run(ctx context.Context, client pluginv1.PluginClient, declared [
 		return fmt.Errorf("connect to plugin %s: %w", l.spec.Name, err)
 	}
 	l.stats.set(Running, "")
+	l.up()
 
 	var working sync.WaitGroup
 	defer working.Wait()
@@ -103,19 +123,37 @@ func (l *line) run(ctx context.Context, client pluginv1.PluginClient, declared [
 	var feeding sync.WaitGroup
 	for _, f := range l.feeds {
 		feeding.Go(func() {
-			if err := f.run(lineCtx, drain); err != nil {
+			if err := f.Run(lineCtx, drain); err != nil {
 				cut(err)
 			}
 		})
 	}
+	working.Go(func() {
+		if err := l.asked.timers.run(lineCtx, drain); err != nil {
+			cut(err)
+		}
+	})
+	feeding.Go(func() {
+		select {
+		case <-l.asked.timers.idle:
+		case <-lineCtx.Done():
+		}
+	})
 	working.Go(func() { feeding.Wait(); close(fed) })
 	working.Go(func() {
+		if err := l.pulse.watch(lineCtx, l.spec.Name); err != nil {
+			cut(err)
+		}
+	})
+	ended := make(chan struct{})
+	working.Go(func() {
+		defer close(ended)
 		if err := l.receive(lineCtx, stream); err != nil {
 			cut(err)
 		}
 	})
 	working.Go(func() {
-		if err := l.send(lineCtx, stream, drain, fed); err != nil {
+		if err := l.send(lineCtx, stream, drain); err != nil {
 			cut(err)
 		}
 	})
@@ -126,84 +164,47 @@ func (l *line) run(ctx context.Context, client pluginv1.PluginClient, declared [
 	case <-ctx.Done():
 	}
 	close(drain)
+	late := time.After(l.limits.Drain)
 	select {
 	case <-fed:
 	case <-lineCtx.Done():
-	case <-time.After(l.limits.Drain):
+		return nil
+	case <-late:
 		l.log.Warn("plugin did not finish in time; what it has in hand comes again", "after", l.limits.Drain)
+		return nil
+	}
+	// It may have something of its own to finish, and asks for it; it ends the
+	// line when it has.
+	select {
+	case <-ended:
+	case <-lineCtx.Done():
+	case <-late:
+		l.log.Warn("plugin did not end the line in time", "after", l.limits.Drain)
 	}
 	return nil
 }
 
 var errLineOver = errors.New("the line is over")
 
-// open opens one declared feed, within what was granted.
-func (l *line) open(ctx context.Context, index int, declared *pluginv1.Feed) (*feed, error) {
-	granted := event.Intersect(l.spec.Events, event.Patterns(declared.GetEvents()))
-	f := &feed{
-		name: declared.GetName(), plugin: l.spec.Name, ownEchoes: declared.GetOwnEchoes(),
-		retries: l.limits.Retries, limits: l.limits, log: l.log, stats: l.stats.feed(declared.GetName()), echoes: &l.stats.Echoes,
-		stray: l.stray, tracer: l.tracer,
-		out: l.deliveries, base: uint64(index) << feedShift,
-		outcomes: make(chan *pluginv1.Outcome, l.limits.Window),
-		due:      make(chan *lane), over: make(chan struct{}),
-		lanes: map[string]*lane{}, inside: map[uint64]*lane{}, held: map[uint64]*entry{},
-	}
-	if len(declared.GetRetries()) > 0 {
-		f.retries = nil
-		for _, d := range declared.GetRetries() {
-			f.retries = append(f.retries, d.AsDuration())
-		}
-	}
-	if len(granted) == 0 {
-		l.log.Warn("feed has no events: the plugin wants none of those that it was granted",
-			"feed", f.name, "wants", declared.GetEvents(), "granted", l.spec.Events)
-	}
-	source, err := l.parts.Feeds.Open(ctx, FeedSpec{l.spec.Name, f.name, l.spec.Accounts, granted, l.limits.Held})
-	if err != nil {
-		return nil, fmt.Errorf("open feed %s of plugin %s: %w", f.name, l.spec.Name, err)
-	}
-	f.source = source
-	return f, nil
-}
-
-// openLive subscribes to typing where any feed wants it.
-func (l *line) openLive(ctx context.Context, declared []*pluginv1.Feed) (stop func(), err error) {
-	var wanted []event.Pattern
-	for _, d := range declared {
-		wanted = append(wanted, event.Patterns(d.GetEvents())...)
-	}
-	typing := event.Intersect([]event.Pattern{event.Pattern(event.TypingStart), event.Pattern(event.TypingStop)},
-		event.Intersect(l.spec.Events, wanted))
-	if len(typing) == 0 {
-		return func() {}, nil
-	}
-	return l.parts.Feeds.Live(ctx, FeedSpec{Plugin: l.spec.Name, Accounts: l.spec.Accounts, Events: typing}, func(e event.Event) {
-		select {
-		case l.live <- e:
-		default:
-			l.stats.LiveDropped.Add(1)
-		}
-	})
-}
-
 // send is the only writer of the stream.
-func (l *line) send(ctx context.Context, stream pluginv1.Plugin_ConnectClient, drain, fed <-chan struct{}) error {
+func (l *line) send(ctx context.Context, stream pluginv1.Plugin_ConnectClient, drain <-chan struct{}) error {
 	for {
 		var msg *pluginv1.FromHost
 		select {
 		case d := <-l.deliveries:
 			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Deliveries{Deliveries: l.batch(d)}}
+		case d := <-l.asked.timers.deliveries:
+			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Deliveries{Deliveries: &pluginv1.Deliveries{Deliveries: []*pluginv1.Delivery{d}}}}
 		case a := <-l.answers:
 			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Answer{Answer: a}}
 		case e := <-l.live:
 			l.stats.Live.Add(1)
-			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Live{Live: &pluginv1.Live{Event: wire(e)}}}
+			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Live{Live: &pluginv1.Live{Event: feed.Wire(e)}}}
+		case n := <-l.pulse.pings:
+			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Ping{Ping: &pluginv1.Ping{Number: n}}}
 		case <-drain:
 			drain = nil
 			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Drain{Drain: &pluginv1.Drain{}}}
-		case <-fed:
-			return stream.CloseSend()
 		case <-ctx.Done():
 			return nil
 		}
@@ -230,11 +231,12 @@ func (l *line) batch(first *pluginv1.Delivery) *pluginv1.Deliveries {
 
 // receive is the only reader of the stream.
 func (l *line) receive(ctx context.Context, stream pluginv1.Plugin_ConnectClient) error {
-	room := make(chan struct{}, l.limits.Requests)
 	var asking sync.WaitGroup
 	defer asking.Wait()
 	for {
+		l.pulse.listen()
 		msg, err := stream.Recv()
+		l.pulse.heard()
 		if errors.Is(err, io.EOF) {
 			return fmt.Errorf("plugin %s ended the line", l.spec.Name)
 		}
@@ -246,47 +248,32 @@ func (l *line) receive(ctx context.Context, stream pluginv1.Plugin_ConnectClient
 			for _, out := range m.Outcomes.GetOutcomes() {
 				l.settle(ctx, out)
 			}
+		case *pluginv1.FromPlugin_Pong:
+			l.stats.health(brief(m.Pong.GetUnhealthy()))
 		case *pluginv1.FromPlugin_Request:
-			select {
-			case room <- struct{}{}:
-			case <-ctx.Done():
-				return nil
-			}
-			asking.Go(func() {
-				defer func() { <-room }()
-				answer := l.answer(ctx, m.Request)
-				select {
-				case l.answers <- answer:
-				case <-ctx.Done():
-				}
-			})
+			l.asked.take(ctx, m.Request, &asking)
+		case *pluginv1.FromPlugin_Counters:
+			l.stats.count(m.Counters.GetCounters())
 		}
 	}
 }
 
 func (l *line) settle(ctx context.Context, out *pluginv1.Outcome) {
 	index := out.GetDelivery() >> feedShift
+	if index == firstTimer>>feedShift {
+		select {
+		case l.asked.timers.outcomes <- out:
+		case <-ctx.Done():
+		}
+		return
+	}
 	if index >= uint64(len(l.feeds)) {
 		l.stray()
 		return
 	}
-	select {
-	case l.feeds[index].outcomes <- out:
-	case <-ctx.Done():
-	}
+	l.feeds[index].Settle(ctx, out)
 }
 
 func (l *line) stray() {
 	l.complaints.Do(func() { l.log.Warn("outcome of a delivery that is not under way") })
-}
-
-// wire is the event as it goes to the plugin. Its data is bytes; but one
-// attribute that is not UTF-8 would make gRPC end the line, again and again.
-func wire(e event.Event) *pluginv1.Event {
-	w := pluginv1.FromEvent(e)
-	for _, s := range []*string{&w.Id, &w.Type, &w.Source, &w.Account, &w.Conversation, &w.By, &w.Action,
-		&w.TraceParent, &w.TraceState} {
-		*s = strings.ToValidUTF8(*s, "\uFFFD")
-	}
-	return w
 }

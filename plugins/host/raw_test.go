@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/switchboard-dev/switchboard/plugins/host"
+	"github.com/switchboard-dev/switchboard/plugins/host/feed"
 	"github.com/switchboard-dev/switchboard/proto/event"
 	pluginv1 "github.com/switchboard-dev/switchboard/proto/plugin/v1"
 )
@@ -26,6 +27,8 @@ type raw struct {
 	feeds    []*pluginv1.Feed
 	problems []*pluginv1.Problem
 	connect  func(rawStream) error
+	// deaf: pings are for connect to answer, or not.
+	deaf bool
 }
 
 type rawStream = grpc.BidiStreamingServer[pluginv1.FromHost, pluginv1.FromPlugin]
@@ -38,7 +41,37 @@ func (p *raw) Configure(context.Context, *pluginv1.ConfigureRequest) (*pluginv1.
 	return &pluginv1.ConfigureResponse{Feeds: p.feeds, Problems: p.problems}, nil
 }
 
-func (p *raw) Connect(s rawStream) error { return p.connect(s) }
+func (p *raw) Connect(s rawStream) error {
+	if p.deaf {
+		return p.connect(s)
+	}
+	return p.connect(&alive{rawStream: s})
+}
+
+// alive answers the pings that it reads.
+type alive struct {
+	rawStream
+	mu sync.Mutex
+}
+
+func (a *alive) Send(m *pluginv1.FromPlugin) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.rawStream.Send(m)
+}
+
+func (a *alive) Recv() (*pluginv1.FromHost, error) {
+	for {
+		m, err := a.rawStream.Recv()
+		if err != nil || m.GetPing() == nil {
+			return m, err
+		}
+		pong := &pluginv1.FromPlugin{Message: &pluginv1.FromPlugin_Pong{Pong: &pluginv1.Pong{Number: m.GetPing().GetNumber()}}}
+		if err := a.Send(pong); err != nil {
+			return nil, err
+		}
+	}
+}
 
 func rawFeeds(names ...string) (feeds []*pluginv1.Feed) {
 	for _, name := range names {
@@ -393,7 +426,7 @@ func TestABrokenFeedEndsTheLineWithItsError(t *testing.T) {
 // brokenFeeds cannot open feed two.
 type brokenFeeds struct{ *world }
 
-func (b brokenFeeds) Open(ctx context.Context, spec host.FeedSpec) (host.Feed, error) {
+func (b brokenFeeds) Open(ctx context.Context, spec feed.Spec) (feed.Source, error) {
 	if spec.Feed == "two" {
 		return nil, errDown
 	}
