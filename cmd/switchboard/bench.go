@@ -7,6 +7,6 @@ func newBench() *cobra.Command {
 		Use: "bench", Short: "Measure what the bridge promises",
 		RunE: func(*cobra.Command, []string) error { return usagef("bench takes what to measure: deliver or faults") },
 	}
-	c.AddCommand(newBenchDeliver(), newBenchFaults(), newAcknowledger())
+	c.AddCommand(newBenchDeliver(), newBenchFaults())
 	return c
 }
