@@ -90,8 +90,9 @@ type Bus struct {
 	unclean atomic.Bool
 	dir     string // of the embedded server; empty: external
 
-	mu     sync.Mutex
-	losses []func()
+	mu      sync.Mutex
+	losses  []func()
+	shelves map[string]*shelf // by plugin
 }
 
 // ErrInUse says that another bridge has the data directory.

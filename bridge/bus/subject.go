@@ -2,6 +2,7 @@ package bus
 
 import (
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -199,10 +200,16 @@ func durable(s string) string { return slashes.Replace(token(s)) }
 
 var slashes = strings.NewReplacer("/", "%2F", `\`, "%5C")
 
-// bucketKey makes a key that a bucket may have of any text.
-func bucketKey(plugin, key string) string {
+// bucketKey makes a key that a bucket may have of any text. It has one dot.
+func bucketKey(plugin, key string) string { return plugin + "." + bucketToken(key) }
+
+// timerKey is where a timer is in the bucket. It has two dots.
+func timerKey(plugin, key string) string { return plugin + timers + bucketToken(key) }
+
+const timers = ".=timer."
+
+func bucketToken(key string) string {
 	var b strings.Builder
-	b.WriteString(plugin + ".")
 	for i := range len(key) {
 		switch c := key[i]; {
 		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_', c == '/':
@@ -212,6 +219,29 @@ func bucketKey(plugin, key string) string {
 		}
 	}
 	return b.String()
+}
+
+// keyOf is the plugin's key that a key in the bucket stands for.
+func keyOf(plugin, bucketKey string) (key string, ours bool) {
+	token, ours := strings.CutPrefix(bucketKey, plugin+".")
+	if !ours || strings.Contains(token, ".") {
+		return "", false
+	}
+	return parseBucketToken(token)
+}
+
+// timerOf is the key of the plugin's timer that a key in the bucket stands for.
+func timerOf(plugin, bucketKey string) (key string, ours bool) {
+	token, ours := strings.CutPrefix(bucketKey, plugin+timers)
+	if !ours {
+		return "", false
+	}
+	return parseBucketToken(token)
+}
+
+func parseBucketToken(token string) (string, bool) {
+	key, err := url.PathUnescape(strings.ReplaceAll(token, "=", "%"))
+	return key, err == nil && bucketToken(key) == token
 }
 
 // oneLine makes a header's value of any text.

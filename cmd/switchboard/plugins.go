@@ -21,6 +21,7 @@ import (
 // help.
 var pluginsCommands = []func() *cobra.Command{
 	newPluginsList, newPluginsShow, newPluginsRestart, newPluginsPause, newPluginsResume, newPluginsLogs,
+	newPluginsNew, newPluginsTest,
 }
 
 func newPlugins() *cobra.Command {

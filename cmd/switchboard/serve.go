@@ -72,15 +72,19 @@ func serve(ctx context.Context, cfg *config.Config, re reload, log *slog.Logger)
 	if err != nil {
 		return err
 	}
+	for _, s := range specs {
+		b.SetStoreQuota(s.Name, s.StoreBytes)
+	}
 	h := host.New(specs, host.Options{
 		Parts: host.Parts{Feeds: feeds{b}, Actions: actions{br.Door()}, Store: store{b}, Timers: timers{b}, Backend: backend{br}},
 		Ended: br.Door().SenderGone, RuntimeDir: cfg.RuntimeDir(), TracerProvider: seen.tracer, Log: log,
 	})
 	bots := outbox.NewBots(br.Door(), outboxBots(cfg), log)
 	r := &bridgeRun{cfg, b, br, h, bots, time.Now()}
-	if err := observe(seen.meter.Meter("github.com/switchboard-dev/switchboard"), r); err != nil {
+	if err := observe(seen.meter.Meter(meterName), r); err != nil {
 		return fmt.Errorf("make the metrics: %w", err)
 	}
+	seen.counters.of(h.Status)
 	options := api.Options{
 		Status: func() any { return r.status() }, Unready: r.unready,
 		Act: br.Door().Act, Queue: br.Door(), Dead: b, Tail: b.Tail, Link: br.Link, Plugins: hostPlugins{h},
@@ -192,6 +196,7 @@ func accounts(cfg *config.Config) []bridge.Account {
 				Rate: a.Reconcile.Rate, Backfill: a.Backfill.Since,
 			},
 			Outbox: outbox.Options{
+				Loop:   outbox.Loop{Turns: a.Loop.Turns, Within: a.Loop.Within},
 				NoEcho: a.Confirm == "none", Unclear: outbox.Unclear(a.Unclear), Rate: a.Outbox.Rate, Attempts: a.Outbox.Attempts,
 				Limits: outbox.Limits{Waiting: a.Outbox.Waiting, WaitingPerSender: a.Outbox.WaitingPerSender, Bytes: int64(a.Outbox.Bytes)},
 			},
@@ -206,7 +211,10 @@ func specs(cfg *config.Config, plugins []string) ([]host.Spec, error) {
 	var list []host.Spec
 	for _, name := range slices.Sorted(slices.Values(plugins)) {
 		p := cfg.Plugins[name]
-		s := host.Spec{Name: name, Accounts: p.Accounts, Events: event.Patterns(p.Events)}
+		s := host.Spec{
+			Name: name, Accounts: p.Accounts, Events: event.Patterns(p.Events),
+			ActionRate: p.Rate, StoreBytes: int64(p.Store),
+		}
 		for _, a := range p.Actions {
 			s.Actions = append(s.Actions, event.ActionType(a))
 		}
@@ -281,7 +289,7 @@ var _ host.Feeds = feeds{}
 
 func (f feeds) Open(ctx context.Context, s feed.Spec) (feed.Source, error) {
 	opened, err := f.bus.OpenFeed(ctx, bus.FeedSpec{
-		Owner: s.Plugin, Name: s.Feed, Accounts: s.Accounts, Events: s.Events, Held: s.Held,
+		Owner: s.Plugin, Name: s.Feed, Accounts: s.Accounts, Events: s.Events, Held: s.Held, Parked: s.Parked,
 	})
 	if err != nil {
 		return nil, err
@@ -306,3 +314,19 @@ func (f busFeed) Next(ctx context.Context) (feed.Delivery, error) {
 type delivery struct{ *bus.Delivery }
 
 func (d delivery) Event() event.Event { return d.Delivery.Event }
+
+func (d delivery) Fetch(ctx context.Context) (event.Event, error) {
+	e, err := d.Delivery.Fetch(ctx)
+	return e, gone(err)
+}
+
+func (d delivery) Dead(ctx context.Context, reason string, attempts int) error {
+	return gone(d.Delivery.Dead(ctx, reason, attempts))
+}
+
+func gone(err error) error {
+	if errors.Is(err, bus.ErrGone) {
+		return feed.ErrGone
+	}
+	return err
+}

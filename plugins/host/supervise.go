@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+
+	"github.com/switchboard-dev/switchboard/plugins/host/filter"
 )
 
 // Host runs a set of plugins. Its methods are safe for concurrent use.
@@ -30,6 +32,7 @@ var ErrNoPlugin = errors.New("no such plugin")
 func New(specs []Spec, o Options) *Host { return newHost(specs, o, launch(o.RuntimeDir)) }
 
 func newHost(specs []Spec, o Options, start launcher) *Host {
+	o.decoded = filter.NewCache()
 	h := &Host{o: o, start: start, added: make(chan *supervised), over: make(chan struct{})}
 	for _, s := range specs {
 		h.plugins = append(h.plugins, supervise(s, o, h.start))
