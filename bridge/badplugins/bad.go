@@ -37,7 +37,7 @@ func playSilent(dir string) {
 func playPanic(dir string) {
 	n := openNotebook(dir, bad)
 	serve("panics", func(_ context.Context, d *sdk.Delivery) error {
-		n.write(ofEvent(gotEvent, d.Event))
+		n.got(d)
 		if strings.HasSuffix(d.Event.ID, "0") || strings.HasSuffix(d.Event.ID, "7") {
 			harm(n, d.Event)
 			panic("out of cheese")

@@ -64,7 +64,7 @@ func (r *Row) delivered(e *evidence, name string) (lateness []time.Duration) {
 	var order []string // of the first deliveries
 	for _, got := range e.got[name] {
 		switch _, again := first[got.ID]; {
-		case got.Kind != gotEvent:
+		case got.Kind != gotEvent, got.Attempt > 1: // it asked for it again, when its action was refused
 		case again:
 			r.found(&r.Twice, "twice", "%s got %s twice", name, got.ID)
 		default:
@@ -118,11 +118,14 @@ func (r *Row) late(n *int, column string, all []time.Duration, b bounds) (p99, l
 	return of100.Seconds(), all[len(all)-1].Seconds()
 }
 
+// ends are how actions end.
+var ends = []event.Type{event.ActionConfirmed, event.ActionFailed, event.ActionExpired}
+
 // acted follows the answers of the replier.
 func (r *Row) acted(e *evidence) {
 	results := map[string]published{}
 	for _, p := range e.published {
-		if p.by == replier && event.Pattern("action.*").Matches(p.kind) {
+		if p.by == replier && slices.Contains(ends, p.kind) {
 			results[p.action] = p
 		}
 	}

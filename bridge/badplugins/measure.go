@@ -130,7 +130,7 @@ func (w *world) underLoad(ctx context.Context, e *evidence, o Options) error {
 		if times++; times%readEach != 0 {
 			return false, nil
 		}
-		if err := w.read(e); err != nil {
+		if err := w.readBad(e); err != nil {
 			return false, err
 		}
 		switch since := time.Since(begun); {
@@ -161,19 +161,24 @@ func (w *world) watch(ctx context.Context, e *evidence) error {
 	return nil
 }
 
-// read reads what the plugins and the bridge have written.
-func (w *world) read(e *evidence) (err error) {
+// readBad reads what the bad plugin and the bridge have written.
+func (w *world) readBad(e *evidence) (err error) {
 	if e.bad.log, err = w.logged(); err != nil {
 		return err
 	}
+	e.bad.records, err = readRecords(w.dir, bad)
+	return err
+}
+
+// read reads what the good plugins have written, as well.
+func (w *world) read(e *evidence) (err error) {
 	e.got = map[string][]record{}
 	for _, name := range []string{recorder, replier} {
 		if e.got[name], err = readRecords(w.dir, name); err != nil {
 			return err
 		}
 	}
-	e.bad.records, err = readRecords(w.dir, bad)
-	return err
+	return w.readBad(e)
 }
 
 // settle waits until the good plugins have what is on the stream, and the
@@ -183,7 +188,7 @@ func (r *Row) settle(ctx context.Context, w *world, e *evidence, o Options) erro
 	waiting, cancel := context.WithTimeoutCause(ctx, o.Settle, errUnsettled)
 	defer cancel()
 	stream := &reader{js: w.js}
-	err := poll(waiting, look, func() (bool, error) {
+	err := poll(waiting, readEach*look, func() (bool, error) {
 		if err := stream.catchUp(ctx); err != nil {
 			return false, err
 		}

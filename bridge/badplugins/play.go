@@ -67,14 +67,21 @@ func serve(name string, handle handler, retries ...time.Duration) {
 }
 
 func ofEvent(kind string, e event.Event) record {
-	return record{Kind: kind, ID: e.ID, Type: string(e.Type), Conversation: e.Conversation, By: e.By, Action: e.Action}
+	return record{Kind: kind, ID: e.ID, Type: string(e.Type), Conversation: e.Conversation}
+}
+
+// got writes down that a handler was called.
+func (n *notebook) got(d *sdk.Delivery) {
+	r := ofEvent(gotEvent, d.Event)
+	r.Attempt = d.Attempt
+	n.write(r)
 }
 
 // recording writes each event down, and counts them, from 1.
 func recording(n *notebook, then func(d *sdk.Delivery, count int64) error) handler {
 	var count atomic.Int64
 	return func(_ context.Context, d *sdk.Delivery) error {
-		n.write(ofEvent(gotEvent, d.Event))
+		n.got(d)
 		return then(d, count.Add(1))
 	}
 }
@@ -91,7 +98,7 @@ const answered = 6
 func playReplier(dir string) {
 	n := openNotebook(dir, replier)
 	serve(replier, func(ctx context.Context, d *sdk.Delivery) error {
-		n.write(ofEvent(gotEvent, d.Event))
+		n.got(d)
 		if d.Event.Type != event.MessageNew {
 			return nil
 		}

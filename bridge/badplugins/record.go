@@ -32,11 +32,11 @@ type record struct {
 	// ID is the event's or the action's.
 	ID           string `json:"id,omitempty"`
 	Conversation string `json:"conversation,omitempty"`
-	// By and Action are the event's.
-	By     string `json:"by,omitempty"`
-	Action string `json:"action,omitempty"`
-	Type   string `json:"type,omitempty"`
-	Text   string `json:"text,omitempty"`
+	// Type and Attempt are the event's.
+	Type    string `json:"type,omitempty"`
+	Attempt int    `json:"attempt,omitempty"`
+	// Text is why an action was refused.
+	Text string `json:"text,omitempty"`
 }
 
 func (r record) time() time.Time { return time.Unix(0, r.At) }

@@ -126,6 +126,18 @@ func comesTo(because string, states ...string) func(*sight) string {
 	}
 }
 
+// says wants that to have been the reason why it did not run.
+func says(because string) func(*sight) string {
+	return func(s *sight) string {
+		for _, h := range s.history {
+			if h.State != running && strings.Contains(h.Reason, because) {
+				return ""
+			}
+		}
+		return fmt.Sprintf("it is %s, and never said %q", s.now(), because)
+	}
+}
+
 func hasStruck(s *sight) string {
 	if len(s.strikes()) == 0 {
 		return "it did not come to what it does badly"
