@@ -45,7 +45,7 @@ var table = []badPlugin{
 	},
 	{
 		name: "crashes-at-100th", does: "ends at its 100th event", ends: "crashlooping; what it had in hand comes again",
-		play: exitAt("crashes-at-100th", 100, 4), judge: all(comesTo("exit status 4", crashlooping), cameAgain),
+		play: exitAt("crashes-at-100th", 100, 4), judge: all(is(crashlooping), says("exit status 4"), cameAgain),
 	},
 	{
 		name: "panics", does: "panics in a handler, at some events", ends: "runs on; those events are dead letters, the stack is in the log",
@@ -53,7 +53,7 @@ var table = []badPlugin{
 	},
 	{
 		name: "panics-beside", does: "panics in a goroutine of its own", ends: "crashlooping, the stack is in the log",
-		play: playPanicBeside, judge: all(comesTo("out of cheese", crashlooping), logs("panic: out of cheese", "badplugins.outOfCheese")),
+		play: playPanicBeside, judge: all(is(crashlooping), logs("panic: out of cheese", "badplugins.outOfCheese")),
 	},
 	{
 		name: "hangs", does: "deadlocks in a handler", ends: "noticed within 30 s, and started again",
@@ -100,7 +100,7 @@ var table = []badPlugin{
 	},
 	{
 		name: "forks", does: "forks a child that holds its stderr, and ends", ends: "crashlooping; the children are killed with it",
-		play: playFork, judge: comesTo("exit status 5", crashlooping),
+		play: playFork, judge: all(is(crashlooping), says("exit status 5")),
 	},
 	{
 		name: "stubborn", does: "ignores drain, shutdown and SIGTERM", ends: "killed when its time is over",
