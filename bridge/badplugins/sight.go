@@ -75,15 +75,16 @@ func (s *sight) strikes() (list []record) {
 	return list
 }
 
-// noticed is how long it took from the first harm until the plugin was not the
-// process any more that did it; 0: it is still.
+// noticed is how long it took from the first harm that it did as it ran until
+// the plugin was not that process any more; 0: it is still.
 func (s *sight) noticed() time.Duration {
 	strikes := s.strikes()
-	if len(strikes) == 0 {
+	ran := slices.IndexFunc(s.history, func(h sighting) bool { return h.State == running })
+	if len(strikes) == 0 || ran < 0 {
 		return 0
 	}
 	began := strikes[0].time()
-	for _, h := range s.history {
+	for _, h := range s.history[ran:] {
 		if h.at.After(began) && (h.Restarts > 0 || h.State != running) {
 			return h.at.Sub(began)
 		}

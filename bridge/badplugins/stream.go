@@ -15,8 +15,9 @@ import (
 const (
 	// batch is how many messages are asked for at once.
 	batch = 1000
-	// readTimeout bounds a look at the stream.
-	readTimeout = 30 * time.Second
+	// readTimeout bounds a look at the stream, and fetchTimeout a part of it.
+	readTimeout  = 30 * time.Second
+	fetchTimeout = 5 * time.Second
 )
 
 // published is an event on the stream.
@@ -64,7 +65,7 @@ func (r *reader) read(ctx context.Context) error {
 	// It goes by itself where this fails.
 	defer func() { _ = s.DeleteConsumer(ctx, consumer.CachedInfo().Name) }()
 	for r.cursor < last {
-		messages, err := consumer.FetchNoWait(batch)
+		messages, err := consumer.Fetch(int(min(batch, last-r.cursor)), jetstream.FetchMaxWait(fetchTimeout))
 		if err != nil {
 			return err
 		}
@@ -81,8 +82,8 @@ func (r *reader) read(ctx context.Context) error {
 		if err := messages.Error(); err != nil && !errors.Is(err, nats.ErrTimeout) {
 			return err
 		}
-		if n == 0 { // what is left was removed
-			r.cursor = last
+		if n == 0 {
+			return nil // it is slow: the next look reads on
 		}
 	}
 	return nil

@@ -78,8 +78,7 @@ func newWorld(p badPlugin, o Options) (_ *world, err error) {
 			err = errors.Join(err, w.close())
 		}
 	}()
-	// A short path: sockets are in it.
-	if w.dir, err = os.MkdirTemp("/tmp", "swbad-"); err != nil {
+	if w.dir, err = os.MkdirTemp(baseDir(), "swbad-"); err != nil {
 		return nil, fmt.Errorf("make a directory: %w", err)
 	}
 	w.closing(func() error { return os.RemoveAll(w.dir) })
