@@ -79,7 +79,10 @@ func playStopped(dir string) {
 	serve("stopped", recording(n, func(d *sdk.Delivery, count int64) error {
 		if count == at {
 			harm(n, d.Event)
-			return syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+			if err := syscall.Kill(os.Getpid(), syscall.SIGSTOP); err != nil {
+				return err
+			}
+			forever() // it stops soon, and must not say before that it is done
 		}
 		return nil
 	}))

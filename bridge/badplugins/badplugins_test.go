@@ -48,6 +48,10 @@ func TestBadPlugins(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			row := measure(t, program, name)
+			if row.LateOnly() {
+				t.Log("once more, for the machine may have been busy:", row.Explain())
+				row = measure(t, program, name)
+			}
 			if !row.OK() {
 				t.Error(row.Explain())
 			}

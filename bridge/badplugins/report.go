@@ -146,6 +146,14 @@ func (r Row) Bad() (list []Column) {
 // OK reports whether the row was measured and nothing is bad.
 func (r Row) OK() bool { return r.Error == "" && len(r.Bad()) == 0 }
 
+// LateOnly reports whether nothing is bad but that something took too long,
+// which a busy machine brings about as well.
+func (r Row) LateOnly() bool {
+	timely := r
+	timely.Late, timely.Slow = 0, 0
+	return !r.OK() && timely.OK()
+}
+
 // waiting reports whether something is missing that may come yet.
 func (r Row) waiting() bool { return r.Lost+r.Undone+r.Untold > 0 }
 
