@@ -205,19 +205,22 @@ const (
 // retell tells again, whenever that may be needed, the results that the ledger
 // has and the stream has not.
 func (a *account) retell(ctx context.Context) {
+	var again <-chan time.Time // after an attempt that failed
 	for {
 		select {
 		case <-a.untold:
+		case <-again:
 		case <-ctx.Done():
 			return
 		}
+		again = nil
 		told, err := a.retellOnce(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
 			a.log.Warn("results are told again a little later", "error", err)
-			time.AfterFunc(retellAgain, a.lost)
+			again = time.After(retellAgain)
 		case told > 0:
 			a.log.Info("results that the stream had lost were told again", "count", told)
 		}

@@ -127,6 +127,10 @@ func (a Account) validateOutbox(s scope) {
 	if a.Outbox.Rate < 0 {
 		s.at("outbox", "rate").problem("must not be negative: write 0 for as many as there are")
 	}
+	if a.Loop.Turns <= 0 {
+		s.at("loop", "turns").problem("must be more than 0")
+	}
+	checkPositive(s.at("loop", "within"), a.Loop.Within)
 	for key, may := range map[string]struct {
 		value string
 		words []string

@@ -92,6 +92,8 @@ type Account struct {
 	Unclear string `koanf:"unclear"`
 	// Outbox bounds the account's actions.
 	Outbox Outbox `koanf:"outbox"`
+	// Loop says when bots that answer each other are cut.
+	Loop Loop `koanf:"loop"`
 	// Debug puts every frame in the log, secrets redacted. Default: false.
 	Debug bool `koanf:"debug"`
 }
@@ -166,6 +168,16 @@ type Outbox struct {
 	Attempts int `koanf:"attempts"`
 }
 
+// Loop says when bots that answer each other in a conversation are cut.
+type Loop struct {
+	// Turns is how many of their messages may follow each other, each by
+	// another than the one before, with none by a person between. Must be
+	// positive. Default: 10.
+	Turns int `koanf:"turns"`
+	// Within is the time in which they count; must be positive. Default: 5m.
+	Within time.Duration `koanf:"within"`
+}
+
 // Plugin is one plugin process and what it is granted. It prints, logs and
 // marshals to JSON without its secrets.
 type Plugin struct {
@@ -186,6 +198,11 @@ type Plugin struct {
 	Events []string `koanf:"events"`
 	// Actions are what it may do. Default: nothing.
 	Actions []string `koanf:"actions"`
+	// Rate is how many actions a second it may take; must be positive.
+	// Default: 100.
+	Rate float64 `koanf:"rate"`
+	// Store is how much it may keep; must be positive. Default: 16MiB.
+	Store Bytes `koanf:"store"`
 	// Env is its whole environment. Default: empty.
 	Env map[string]string `koanf:"env"`
 	// Config is its own configuration, expanded, free in form: maps, lists,
@@ -223,5 +240,8 @@ func defaultAccount() Account {
 		Confirm:    "echo",
 		Unclear:    "fail",
 		Outbox:     Outbox{Waiting: 100_000, WaitingPerSender: 10_000, Bytes: 256 << 20, Attempts: 8},
+		Loop:       Loop{Turns: 10, Within: 5 * time.Minute},
 	}
 }
+
+func defaultPlugin() Plugin { return Plugin{Rate: 100, Store: 16 << 20} }

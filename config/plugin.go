@@ -52,6 +52,12 @@ func (p Plugin) validate(s scope, name string, builtins, accounts []string) {
 			at.problem("%s is no action: %s", at.show(action), Hint(action, actionTypes))
 		}
 	}
+	if p.Rate <= 0 {
+		s.at("rate").problem("must be more than 0 actions a second")
+	}
+	if p.Store <= 0 {
+		s.at("store").problem("must be more than 0")
+	}
 	for _, variable := range slices.Sorted(maps.Keys(p.Env)) {
 		if variable == "" || strings.ContainsAny(variable, "=\x00") || strings.Contains(p.Env[variable], "\x00") {
 			s.at("env", variable).problem("cannot be a variable: leave out = and NUL")

@@ -142,6 +142,7 @@ func (b *Bus) open(ctx context.Context, o Options) (err error) {
 	if err = b.ensureStreams(ctx, o); err != nil {
 		return err
 	}
+	b.stage()
 	if b.unclean.Load() {
 		if err = b.pad(ctx, b.js); err != nil {
 			return err
@@ -158,6 +159,16 @@ func (b *Bus) open(ctx context.Context, o Options) (err error) {
 	go b.actions.Run(writing)
 	go b.entries.Run(writing)
 	return nil
+}
+
+// stage has the server put the batches together in memory, where it is ours.
+func (b *Bus) stage() {
+	if b.embedded == nil {
+		return
+	}
+	if err := stage(b.dir, b.streams.actions, b.streams.ledger, b.streams.state); err != nil {
+		b.log.Debug("batches are put together on disk, which is slower", "error", err)
+	}
 }
 
 // Close publishes and writes what is still to be, for as long as ctx allows,
@@ -177,6 +188,9 @@ func (b *Bus) close() {
 	}
 	if b.embedded != nil {
 		b.embedded.stop()
+		if err := unstage(b.dir); err != nil {
+			b.log.Debug("batches were not removed from memory", "error", err)
+		}
 		if err := unmark(b.dir); err != nil {
 			b.log.Warn("the next start takes this end for an unclean one", "error", err)
 		}

@@ -93,6 +93,7 @@ func (b *Bus) restart(ctx context.Context) error {
 		return err
 	}
 	b.unclean.Store(true)
+	b.stage()
 	err = func() error {
 		conn, err := nats.Connect("", nats.InProcessServer(s), nats.UserInfo(e.user, e.key))
 		if err != nil {

@@ -19,7 +19,7 @@ type counter struct {
 	account string
 	world   *world
 	client  *api.Client
-	feed    *feed
+	feed    *demoFeed
 	bridge  *ownBridge
 }
 

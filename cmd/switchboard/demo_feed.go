@@ -16,10 +16,10 @@ import (
 // started.
 const again = 50 * time.Millisecond
 
-// feed is what the bridge's API tells of the stream since the demo began. When
+// demoFeed is what the bridge's API tells of the stream since the demo began. When
 // the bridge is back after its end it is read anew from the beginning: what is
 // counted is what is there.
-type feed struct {
+type demoFeed struct {
 	client *api.Client
 	since  time.Time
 	// show is called for each event once.
@@ -31,12 +31,12 @@ type feed struct {
 	told *told
 }
 
-func newFeed(client *api.Client, since time.Time, show func(api.Event) error) *feed {
-	return &feed{client: client, since: since, show: show, shown: map[string]bool{}, told: newTold()}
+func newFeed(client *api.Client, since time.Time, show func(api.Event) error) *demoFeed {
+	return &demoFeed{client: client, since: since, show: show, shown: map[string]bool{}, told: newTold()}
 }
 
 // Run reads until ctx ends. Where the bridge ends it waits for the next one.
-func (f *feed) Run(ctx context.Context) error {
+func (f *demoFeed) Run(ctx context.Context) error {
 	tick := time.NewTicker(again)
 	defer tick.Stop()
 	for {
@@ -80,7 +80,7 @@ type showError struct{ err error }
 func (e *showError) Error() string { return e.err.Error() }
 
 // look calls fn with what is told so far, which it must not keep.
-func (f *feed) look(fn func(*told)) {
+func (f *demoFeed) look(fn func(*told)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	fn(f.told)

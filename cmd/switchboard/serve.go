@@ -23,6 +23,7 @@ import (
 	"github.com/switchboard-dev/switchboard/bridge/reconcile"
 	"github.com/switchboard-dev/switchboard/config"
 	"github.com/switchboard-dev/switchboard/plugins/host"
+	"github.com/switchboard-dev/switchboard/plugins/host/feed"
 	"github.com/switchboard-dev/switchboard/plugins/host/process"
 	"github.com/switchboard-dev/switchboard/proto/event"
 	"github.com/switchboard-dev/switchboard/proto/secret"
@@ -62,13 +63,16 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error
 		err = errors.Join(err, b.Close(bounded))
 	}()
 
+	if !b.Embedded() && !cfg.NATS.Durable {
+		log.Warn("an accepted action is as safe as the NATS server's disk: have it write to that before it acknowledges (jetstream: sync_interval: always), and say so by nats.durable: true")
+	}
 	br := bridge.New(bridge.Options{Bus: b, Accounts: accounts(cfg), TracerProvider: seen.tracer, Log: log})
 	specs, err := specs(cfg, names(cfg.Plugins))
 	if err != nil {
 		return err
 	}
 	h := host.New(specs, host.Options{
-		Parts: host.Parts{Feeds: feeds{b}, Actions: br.Door(), Store: store{b}},
+		Parts: host.Parts{Feeds: feeds{b}, Actions: actions{br.Door()}, Store: store{b}, Timers: timers{b}, Backend: backend{br}},
 		Ended: br.Door().SenderGone, RuntimeDir: cfg.RuntimeDir(), TracerProvider: seen.tracer, Log: log,
 	})
 	r := &bridgeRun{cfg, b, br, h, time.Now()}
@@ -266,7 +270,7 @@ type feeds struct{ bus *bus.Bus }
 
 var _ host.Feeds = feeds{}
 
-func (f feeds) Open(ctx context.Context, s host.FeedSpec) (host.Feed, error) {
+func (f feeds) Open(ctx context.Context, s feed.Spec) (feed.Source, error) {
 	opened, err := f.bus.OpenFeed(ctx, bus.FeedSpec{
 		Owner: s.Plugin, Name: s.Feed, Accounts: s.Accounts, Events: s.Events, Held: s.Held,
 	})
@@ -276,13 +280,13 @@ func (f feeds) Open(ctx context.Context, s host.FeedSpec) (host.Feed, error) {
 	return busFeed{opened}, nil
 }
 
-func (f feeds) Live(_ context.Context, s host.FeedSpec, fn func(event.Event)) (func(), error) {
+func (f feeds) Live(_ context.Context, s feed.Spec, fn func(event.Event)) (func(), error) {
 	return f.bus.Live(s.Accounts, s.Events, fn)
 }
 
 type busFeed struct{ *bus.Feed }
 
-func (f busFeed) Next(ctx context.Context) (host.Delivery, error) {
+func (f busFeed) Next(ctx context.Context) (feed.Delivery, error) {
 	d, err := f.Feed.Next(ctx)
 	if err != nil {
 		return nil, err
@@ -293,16 +297,3 @@ func (f busFeed) Next(ctx context.Context) (host.Delivery, error) {
 type delivery struct{ *bus.Delivery }
 
 func (d delivery) Event() event.Event { return d.Delivery.Event }
-
-// store joins the plugins' store to the bus.
-type store struct{ *bus.Bus }
-
-var _ host.Store = store{}
-
-func (s store) Get(ctx context.Context, plugin, key string) ([]byte, error) {
-	v, err := s.Bus.Get(ctx, plugin, key)
-	if errors.Is(err, bus.ErrNoKey) {
-		return nil, host.ErrNotFound
-	}
-	return v, err
-}

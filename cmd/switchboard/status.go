@@ -14,6 +14,7 @@ import (
 	"github.com/switchboard-dev/switchboard/bridge"
 	"github.com/switchboard-dev/switchboard/cmd/switchboard/live"
 	"github.com/switchboard-dev/switchboard/plugins/host"
+	"github.com/switchboard-dev/switchboard/plugins/host/feed"
 )
 
 // status is what a running bridge says of itself.
@@ -116,7 +117,7 @@ func (s status) print(out io.Writer) error {
 	for _, plugin := range s.Plugins {
 		feeds := plugin.Feeds
 		if len(feeds) == 0 {
-			feeds = []host.FeedStatus{{Name: "-"}}
+			feeds = []feed.Status{{Name: "-"}}
 		}
 		for i, f := range feeds {
 			if i == 0 {

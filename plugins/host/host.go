@@ -2,8 +2,8 @@
 // what it declares against what the operator granted, feeds it events, carries
 // out its requests, and starts it again when it ends.
 //
-//	Feeds ──▶ feed: lanes by conversation, window, retries ──▶ line ══ gRPC ══▶ plugin
-//	Actions, Store ◀── grants ◀── line ◀═══════════════════════════════════════ plugin
+//	Feeds ──▶ package feed: lanes, window, retries ──▶ line ══ gRPC ══▶ plugin
+//	Actions, Store, Timers, Backend ◀── grants ◀── line ◀══════════════ plugin
 //
 // # What it promises
 //
@@ -18,18 +18,17 @@
 // costs the others nothing: every plugin has its own process, goroutines,
 // window and bounds, and nothing here waits for one without a deadline.
 //
-// The host knows neither NATS nor the outbox: it is given [Feeds], [Actions]
-// and a [Store].
+// The host knows neither NATS nor the outbox nor a backend: it is given [Parts].
 package host
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/switchboard-dev/switchboard/plugins/host/feed"
 	"github.com/switchboard-dev/switchboard/proto/event"
 )
 
@@ -51,78 +50,22 @@ type Spec struct {
 	Actions  []event.ActionType
 	// Config is the plugin's configuration, one JSON object.
 	Config []byte
+	// StoreBytes is how much it may keep, keys and values and timers together;
+	// 0: 16 MiB. Who makes the [Store] holds it.
+	StoreBytes int64
+	// ActionRate is how many actions it may ask for in a second, typing
+	// included; 0: 100. Twice as many may come at once.
+	ActionRate float64
 }
 
 // Feeds opens streams of events. It is safe for concurrent use.
 type Feeds interface {
 	// Open returns the durable feed of that plugin and name, from where it
 	// stood. One feed of a name is open at a time.
-	Open(ctx context.Context, spec FeedSpec) (Feed, error)
+	Open(ctx context.Context, spec feed.Spec) (feed.Source, error)
 	// Live calls fn for each typing event until stop is called. fn must not
 	// block.
-	Live(ctx context.Context, spec FeedSpec, fn func(event.Event)) (stop func(), err error)
-}
-
-// FeedSpec says which events a feed has.
-type FeedSpec struct {
-	Plugin, Feed string
-	Accounts     []string
-	Events       []event.Pattern
-	// Held is how many deliveries may be out at once, neither acknowledged nor
-	// dead. The host takes all that come.
-	Held int
-}
-
-// Feed is an ordered stream of events, at least once.
-type Feed interface {
-	// Next waits for the next delivery.
-	Next(ctx context.Context) (Delivery, error)
-	// Close ends the feed; its position stays.
-	Close()
-}
-
-// Delivery is one event of a feed on its way. It comes again when it is
-// neither acknowledged nor held for a while.
-type Delivery interface {
-	Event() event.Event
-	// Sequence tells which event of the feed it is; it grows.
-	Sequence() uint64
-	// Key is the idempotency key for a receiver: the event's id, and a fresh
-	// one where Again.
-	Key() string
-	// Again: the operator had the event delivered once more by hand.
-	Again() bool
-	// Ack says that the event is done.
-	Ack() error
-	// Hold says that it is still being worked on.
-	Hold() error
-	// Dead stores it as a dead letter, and then says that it is done.
-	Dead(ctx context.Context, reason string, attempts int) error
-}
-
-// Actions is the door of the outbox. It is safe for concurrent use.
-type Actions interface {
-	// Act returns when the action is accepted, on disk. An error that matches
-	// [event.ErrInvalidAction] is final.
-	Act(ctx context.Context, sender string, a event.Action) (duplicate bool, err error)
-}
-
-// Store keeps what plugins want to remember. It is safe for concurrent use.
-type Store interface {
-	// Get returns [ErrNotFound] where there is nothing.
-	Get(ctx context.Context, plugin, key string) ([]byte, error)
-	Put(ctx context.Context, plugin, key string, value []byte) error
-	Delete(ctx context.Context, plugin, key string) error
-}
-
-// ErrNotFound is what a [Store] returns for a key that it does not have.
-var ErrNotFound = errors.New("not found")
-
-// Parts are what the host needs of the rest of Switchboard.
-type Parts struct {
-	Feeds   Feeds
-	Actions Actions
-	Store   Store
+	Live(ctx context.Context, spec feed.Spec, fn func(event.Event)) (stop func(), err error)
 }
 
 // Limits bound what a plugin can hold up. A zero field is its default.

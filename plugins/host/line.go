@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
 
+	"github.com/switchboard-dev/switchboard/plugins/host/feed"
 	"github.com/switchboard-dev/switchboard/proto/event"
 	pluginv1 "github.com/switchboard-dev/switchboard/proto/plugin/v1"
 	"github.com/switchboard-dev/switchboard/proto/tracing"
@@ -25,7 +25,7 @@ type line struct {
 	limits Limits
 	log    *slog.Logger
 	tracer *tracing.Tracer
-	feeds  []*feed
+	feeds  []*feed.Feed
 
 	deliveries chan *pluginv1.Delivery
 	answers    chan *pluginv1.Answer
@@ -81,7 +81,7 @@ func (l *line) run(ctx context.Context, client pluginv1.PluginClient, declared [
 		if err != nil {
 			return err
 		}
-		defer f.source.Close()
+		defer f.Source.Close()
 		l.feeds = append(l.feeds, f)
 	}
 	stopLive, err := l.openLive(ctx, declared)
@@ -103,7 +103,7 @@ func (l *line) run(ctx context.Context, client pluginv1.PluginClient, declared [
 	var feeding sync.WaitGroup
 	for _, f := range l.feeds {
 		feeding.Go(func() {
-			if err := f.run(lineCtx, drain); err != nil {
+			if err := f.Run(lineCtx, drain); err != nil {
 				cut(err)
 			}
 		})
@@ -138,33 +138,38 @@ func (l *line) run(ctx context.Context, client pluginv1.PluginClient, declared [
 var errLineOver = errors.New("the line is over")
 
 // open opens one declared feed, within what was granted.
-func (l *line) open(ctx context.Context, index int, declared *pluginv1.Feed) (*feed, error) {
-	granted := event.Intersect(l.spec.Events, event.Patterns(declared.GetEvents()))
-	f := &feed{
-		name: declared.GetName(), plugin: l.spec.Name, ownEchoes: declared.GetOwnEchoes(),
-		retries: l.limits.Retries, limits: l.limits, log: l.log, stats: l.stats.feed(declared.GetName()), echoes: &l.stats.Echoes,
-		stray: l.stray, tracer: l.tracer,
-		out: l.deliveries, base: uint64(index) << feedShift,
-		outcomes: make(chan *pluginv1.Outcome, l.limits.Window),
-		due:      make(chan *lane), over: make(chan struct{}),
-		lanes: map[string]*lane{}, inside: map[uint64]*lane{}, held: map[uint64]*entry{},
-	}
-	if len(declared.GetRetries()) > 0 {
-		f.retries = nil
-		for _, d := range declared.GetRetries() {
-			f.retries = append(f.retries, d.AsDuration())
-		}
-	}
+func (l *line) open(ctx context.Context, index int, declared *pluginv1.Feed) (*feed.Feed, error) {
+	name, granted := declared.GetName(), event.Intersect(l.spec.Events, event.Patterns(declared.GetEvents()))
 	if len(granted) == 0 {
 		l.log.Warn("feed has no events: the plugin wants none of those that it was granted",
-			"feed", f.name, "wants", declared.GetEvents(), "granted", l.spec.Events)
+			"feed", name, "wants", declared.GetEvents(), "granted", l.spec.Events)
 	}
-	source, err := l.parts.Feeds.Open(ctx, FeedSpec{l.spec.Name, f.name, l.spec.Accounts, granted, l.limits.Held})
+	source, err := l.parts.Feeds.Open(ctx, feed.Spec{
+		Plugin: l.spec.Name, Feed: name, Accounts: l.spec.Accounts, Events: granted, Held: l.limits.Held,
+	})
 	if err != nil {
-		return nil, fmt.Errorf("open feed %s of plugin %s: %w", f.name, l.spec.Name, err)
+		return nil, fmt.Errorf("open feed %s of plugin %s: %w", name, l.spec.Name, err)
 	}
-	f.source = source
-	return f, nil
+	o := feed.Options{
+		Plugin: l.spec.Name, Name: name, Source: source, OwnEchoes: declared.GetOwnEchoes(),
+		Window: l.limits.Window, Retries: l.limits.Retries, Deliver: l.deliver, FirstID: uint64(index) << feedShift,
+		Stray: l.stray, Stats: l.stats.feed(name), Tracer: l.tracer, Log: l.log,
+	}
+	if len(declared.GetRetries()) > 0 {
+		o.Retries = nil
+		for _, d := range declared.GetRetries() {
+			o.Retries = append(o.Retries, d.AsDuration())
+		}
+	}
+	return feed.New(o), nil
+}
+
+// deliver puts a delivery up for sending.
+func (l *line) deliver(ctx context.Context, d *pluginv1.Delivery) {
+	select {
+	case l.deliveries <- d:
+	case <-ctx.Done():
+	}
 }
 
 // openLive subscribes to typing where any feed wants it.
@@ -178,7 +183,7 @@ func (l *line) openLive(ctx context.Context, declared []*pluginv1.Feed) (stop fu
 	if len(typing) == 0 {
 		return func() {}, nil
 	}
-	return l.parts.Feeds.Live(ctx, FeedSpec{Plugin: l.spec.Name, Accounts: l.spec.Accounts, Events: typing}, func(e event.Event) {
+	return l.parts.Feeds.Live(ctx, feed.Spec{Plugin: l.spec.Name, Accounts: l.spec.Accounts, Events: typing}, func(e event.Event) {
 		select {
 		case l.live <- e:
 		default:
@@ -198,7 +203,7 @@ func (l *line) send(ctx context.Context, stream pluginv1.Plugin_ConnectClient, d
 			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Answer{Answer: a}}
 		case e := <-l.live:
 			l.stats.Live.Add(1)
-			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Live{Live: &pluginv1.Live{Event: wire(e)}}}
+			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Live{Live: &pluginv1.Live{Event: feed.Wire(e)}}}
 		case <-drain:
 			drain = nil
 			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Drain{Drain: &pluginv1.Drain{}}}
@@ -270,23 +275,9 @@ func (l *line) settle(ctx context.Context, out *pluginv1.Outcome) {
 		l.stray()
 		return
 	}
-	select {
-	case l.feeds[index].outcomes <- out:
-	case <-ctx.Done():
-	}
+	l.feeds[index].Settle(ctx, out)
 }
 
 func (l *line) stray() {
 	l.complaints.Do(func() { l.log.Warn("outcome of a delivery that is not under way") })
-}
-
-// wire is the event as it goes to the plugin. Its data is bytes; but one
-// attribute that is not UTF-8 would make gRPC end the line, again and again.
-func wire(e event.Event) *pluginv1.Event {
-	w := pluginv1.FromEvent(e)
-	for _, s := range []*string{&w.Id, &w.Type, &w.Source, &w.Account, &w.Conversation, &w.By, &w.Action,
-		&w.TraceParent, &w.TraceState} {
-		*s = strings.ToValidUTF8(*s, "\uFFFD")
-	}
-	return w
 }

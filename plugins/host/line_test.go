@@ -47,6 +47,86 @@ func TestAFeedHasWhatBothTheOperatorAndThePluginWant(t *testing.T) {
 	}
 }
 
+func TestAFeedHasItsOwnRetriesOrTheHosts(t *testing.T) {
+	tests := []struct {
+		name         string
+		feed, limits []time.Duration
+		want         []time.Duration
+	}{
+		{"the host's", nil, []time.Duration{time.Second, time.Hour}, []time.Duration{time.Second, time.Hour}},
+		{"the feed's own", []time.Duration{time.Minute}, []time.Duration{time.Second, time.Hour}, []time.Duration{time.Minute}},
+		{"the default", nil, nil, []time.Duration{time.Second, 5 * time.Second, 30 * time.Second, 2 * time.Minute,
+			10 * time.Minute, 30 * time.Minute, time.Hour}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(aDay)
+				var seen visits
+				run(t, w, withFeeds(sdk.Feed{Retries: tt.feed, Handlers: sdk.Handlers{
+					OnEvent: func(_ context.Context, d *sdk.Delivery) error { seen.add(d); return errors.New("no") },
+				}}), granted(), host.Limits{Retries: tt.limits})
+				w.publish(message("a", 1))
+				w.acked(t, defaultFeed, 1)
+				if got := seen.waits("a-1"); !slices.Equal(got, tt.want) {
+					t.Errorf("waits %v, want %v", got, tt.want)
+				}
+				if got := w.deadLetters(); len(got) != 1 || got[0] != (dead{defaultFeed, "a-1", "no", len(tt.want) + 1}) {
+					t.Errorf("dead letters %+v", got)
+				}
+			})
+		})
+	}
+}
+
+func TestAPauseHoldsItsFeedAndNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(aDay)
+		var paused, other visits
+		run(t, w, withFeeds(
+			sdk.Feed{Name: "paused", Handlers: sdk.Handlers{
+				OnEvent: func(_ context.Context, d *sdk.Delivery) error {
+					if n := paused.add(d); n == 0 && d.Event.ID == "a-1" {
+						return sdk.Pause(10*time.Minute, errDown)
+					}
+					return nil
+				},
+			}},
+			sdk.Feed{Name: "other", Handlers: sdk.Handlers{
+				OnEvent: func(_ context.Context, d *sdk.Delivery) error { other.add(d); return nil },
+			}},
+		), granted(), host.Limits{})
+		began := time.Now()
+		w.publish(message("a", 1))
+		w.acked(t, "tester/other", 1)
+		w.publish(message("a", 2))
+		w.acked(t, "tester/other", 2)
+		if time.Since(began) != 0 {
+			t.Errorf("the other feed waited %s", time.Since(began))
+		}
+		w.acked(t, "tester/paused", 2)
+		if got := time.Since(began); got != 10*time.Minute {
+			t.Errorf("the pause took %s", got)
+		}
+	})
+}
+
+func TestEchoesAreCountedOverAllFeeds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(aDay)
+		mine := message("a", 1)
+		mine.By = "tester"
+		r := run(t, w, withFeeds(sdk.Feed{Name: "one"}, sdk.Feed{Name: "two"}), granted(), host.Limits{})
+		w.publish(mine)
+		w.acked(t, "tester/one", 1)
+		w.acked(t, "tester/two", 1)
+		synctest.Wait()
+		if got := r.Snapshot("tester").Echoes; got != 2 {
+			t.Errorf("%d echoes counted, want 2", got)
+		}
+	})
+}
+
 // The line asks for events as the plugin's feeds need them; these are what the
 // plugin asks of the host meanwhile.
 func TestRequests(t *testing.T) {

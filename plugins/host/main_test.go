@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/switchboard-dev/switchboard/plugins/host"
+	"github.com/switchboard-dev/switchboard/plugins/host/feed"
 	"github.com/switchboard-dev/switchboard/plugins/sdk"
 	"github.com/switchboard-dev/switchboard/proto/event"
 	pluginv1 "github.com/switchboard-dev/switchboard/proto/plugin/v1"
@@ -95,16 +96,16 @@ func serve(t *testing.T, w *world, plugin pluginv1.PluginServer, spec host.Spec,
 }
 
 // feed is the status of its first feed.
-func (r *running) feed() host.FeedStatus {
+func (r *running) feed() feed.Status {
 	if feeds := r.Snapshot("tester").Feeds; len(feeds) > 0 {
 		return feeds[0]
 	}
-	return host.FeedStatus{}
+	return feed.Status{}
 }
 
 func options(t *testing.T, w *world, limits host.Limits) host.Options {
 	return host.Options{
-		Parts: host.Parts{Feeds: w, Actions: w, Store: w}, Limits: limits,
+		Parts: host.Parts{Feeds: w, Actions: w, Store: w, Timers: w, Backend: w}, Limits: limits,
 		Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo})),
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/switchboard-dev/switchboard/plugins/host"
+	"github.com/switchboard-dev/switchboard/plugins/host/feed"
 	"github.com/switchboard-dev/switchboard/proto/event"
 	pluginv1 "github.com/switchboard-dev/switchboard/proto/plugin/v1"
 )
@@ -393,7 +394,7 @@ func TestABrokenFeedEndsTheLineWithItsError(t *testing.T) {
 // brokenFeeds cannot open feed two.
 type brokenFeeds struct{ *world }
 
-func (b brokenFeeds) Open(ctx context.Context, spec host.FeedSpec) (host.Feed, error) {
+func (b brokenFeeds) Open(ctx context.Context, spec feed.Spec) (feed.Source, error) {
 	if spec.Feed == "two" {
 		return nil, errDown
 	}

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/switchboard-dev/switchboard/plugins/host/feed"
 	pluginv1 "github.com/switchboard-dev/switchboard/proto/plugin/v1"
 )
 
@@ -16,8 +17,6 @@ type Stats struct {
 	// Live counts typing events passed on, LiveDropped those that it was too
 	// slow for.
 	Live, LiveDropped atomic.Uint64
-	// Echoes counts events of its own making that were not delivered to it.
-	Echoes atomic.Uint64
 
 	mu       sync.Mutex
 	state    State
@@ -26,7 +25,7 @@ type Stats struct {
 	starts   int
 	pid      int
 	manifest *pluginv1.Manifest
-	feeds    map[string]*FeedStats
+	feeds    map[string]*feed.Stats
 	order    []string
 }
 
@@ -60,71 +59,28 @@ type Status struct {
 	// Restarts is how often it was started again.
 	Restarts int `json:"restarts"`
 	// Version is what its manifest says.
-	Version     string       `json:"version,omitempty"`
-	Feeds       []FeedStatus `json:"feeds"`
-	Accepted    uint64       `json:"actions_accepted"`
-	Refused     uint64       `json:"actions_refused"`
-	Live        uint64       `json:"live"`
-	LiveDropped uint64       `json:"live_dropped"`
-	Echoes      uint64       `json:"echoes"`
+	Version     string        `json:"version,omitempty"`
+	Feeds       []feed.Status `json:"feeds"`
+	Accepted    uint64        `json:"actions_accepted"`
+	Refused     uint64        `json:"actions_refused"`
+	Live        uint64        `json:"live"`
+	LiveDropped uint64        `json:"live_dropped"`
+	// Echoes counts events of its own making that were not delivered to it.
+	Echoes uint64 `json:"echoes"`
 }
 
-// FeedStats are the counts of one feed.
-type FeedStats struct {
-	delivered, acked, retried, dead atomic.Uint64
-	held, paused                    atomic.Int64
-	reason                          atomic.Pointer[string]
-}
-
-// FeedStatus is a snapshot of a feed.
-type FeedStatus struct {
-	Name string `json:"name"`
-	// Delivered counts deliveries, repeated ones among them; Acked the events
-	// that the plugin is done with; Retried the further attempts; Dead the
-	// dead letters.
-	Delivered uint64 `json:"delivered"`
-	Acked     uint64 `json:"acked"`
-	Retried   uint64 `json:"retried"`
-	Dead      uint64 `json:"dead"`
-	// Held is how many events wait in the host or are inside the plugin.
-	Held int64 `json:"held"`
-	// PausedUntil is when a pause ends; nil: not paused.
-	PausedUntil *time.Time `json:"paused_until,omitempty"`
-	// LastError is the latest reason of a retry, a pause or a dead letter.
-	LastError string `json:"last_error,omitempty"`
-}
-
-func (f *FeedStats) failed(reason string) { f.reason.Store(&reason) }
-
-func (f *FeedStats) snapshot(name string) FeedStatus {
-	s := FeedStatus{
-		Name: name, Delivered: f.delivered.Load(), Acked: f.acked.Load(), Retried: f.retried.Load(),
-		Dead: f.dead.Load(), Held: f.held.Load(),
-	}
-	if ms := f.paused.Load(); ms > 0 {
-		until := time.UnixMilli(ms)
-		s.PausedUntil = &until
-	}
-	if r := f.reason.Load(); r != nil {
-		s.LastError = *r
-	}
-	return s
-}
-
-func (s *Stats) feed(name string) *FeedStats {
+func (s *Stats) feed(name string) *feed.Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.feeds == nil {
-		s.feeds = map[string]*FeedStats{}
+		s.feeds = map[string]*feed.Stats{}
 	}
 	f := s.feeds[name]
 	if f == nil {
-		f = &FeedStats{}
+		f = &feed.Stats{}
 		s.feeds[name] = f
 		s.order = append(s.order, name)
 	}
-	f.held.Store(0)
-	f.paused.Store(0)
 	return f
 }
 
@@ -161,10 +117,12 @@ func (s *Stats) Snapshot(name string) Status {
 		Name: name, State: s.state, Reason: s.reason, Since: s.since, PID: s.pid,
 		Restarts: max(0, s.starts-1), Version: s.manifest.GetVersion(),
 		Accepted: s.Accepted.Load(), Refused: s.Refused.Load(),
-		Live: s.Live.Load(), LiveDropped: s.LiveDropped.Load(), Echoes: s.Echoes.Load(),
+		Live: s.Live.Load(), LiveDropped: s.LiveDropped.Load(),
 	}
-	for _, feed := range s.order {
-		st.Feeds = append(st.Feeds, s.feeds[feed].snapshot(feed))
+	for _, name := range s.order {
+		f := s.feeds[name]
+		st.Feeds = append(st.Feeds, f.Snapshot(name))
+		st.Echoes += f.Echoes()
 	}
 	return st
 }

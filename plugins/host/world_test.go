@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/switchboard-dev/switchboard/plugins/host"
+	"github.com/switchboard-dev/switchboard/plugins/host/feed"
 	"github.com/switchboard-dev/switchboard/proto/event"
 )
 
@@ -28,20 +29,19 @@ type world struct {
 	log     []event.Event // an event's sequence is its index
 	settled map[string]map[uint64]bool
 	open    map[string]*memoryFeed
-	specs   map[string]host.FeedSpec
+	specs   map[string]feed.Spec
 	live    func(event.Event)
-	holds   map[uint64]int
 	acks    []ack
 	dead    []dead
 	actions []action
 	store   map[string]string
+	timers  map[string]host.Timer
+	results map[string]result
+	// conversations is what the backend has, by account and id.
+	conversations map[string]host.Conversation
 }
 
-type ack struct {
-	feed, id string
-	// delivery counts how often the feed gave the event until this one.
-	delivery int
-}
+type ack struct{ feed, id string }
 
 type dead struct {
 	feed, id, reason string
@@ -54,17 +54,14 @@ type action struct {
 	event.Action
 }
 
-var (
-	_ host.Feeds   = (*world)(nil)
-	_ host.Actions = (*world)(nil)
-	_ host.Store   = (*world)(nil)
-)
+var _ host.Feeds = (*world)(nil)
 
 func newWorld(patience time.Duration) *world {
 	return &world{
 		patience: patience, changed: make(chan struct{}), settled: map[string]map[uint64]bool{},
-		open: map[string]*memoryFeed{}, specs: map[string]host.FeedSpec{}, holds: map[uint64]int{},
-		store: map[string]string{},
+		open: map[string]*memoryFeed{}, specs: map[string]feed.Spec{},
+		store: map[string]string{}, timers: map[string]host.Timer{}, results: map[string]result{},
+		conversations: map[string]host.Conversation{},
 	}
 }
 
@@ -100,11 +97,6 @@ func (w *world) publish(events ...event.Event) {
 	w.change(func() { w.log = append(w.log, events...) })
 }
 
-// redeliver has the feed give an event again that is under way.
-func (w *world) redeliver(feed string, sequence uint64) {
-	w.change(func() { w.open[feed].again = append(w.open[feed].again, sequence) })
-}
-
 // acked waits until n events of the feed are acknowledged.
 func (w *world) acked(t *testing.T, feed string, n int) {
 	t.Helper()
@@ -135,7 +127,7 @@ func (w *world) taken() []action {
 	return slices.Clone(w.actions)
 }
 
-func (w *world) spec(feed string) host.FeedSpec {
+func (w *world) spec(feed string) feed.Spec {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.specs[feed]
@@ -148,9 +140,9 @@ func (w *world) stored() map[string]string {
 }
 
 // Open is [host.Feeds].
-func (w *world) Open(_ context.Context, spec host.FeedSpec) (host.Feed, error) {
+func (w *world) Open(_ context.Context, spec feed.Spec) (feed.Source, error) {
 	key := spec.Plugin + "/" + spec.Feed
-	f := &memoryFeed{w: w, key: key, spec: spec, given: map[uint64]int{}, out: map[uint64]bool{}}
+	f := &memoryFeed{w: w, key: key, spec: spec, out: map[uint64]bool{}}
 	w.change(func() {
 		if w.open[key] != nil {
 			panic("feed " + key + " is open already")
@@ -164,66 +156,21 @@ func (w *world) Open(_ context.Context, spec host.FeedSpec) (host.Feed, error) {
 }
 
 // Live is [host.Feeds].
-func (w *world) Live(_ context.Context, spec host.FeedSpec, fn func(event.Event)) (func(), error) {
+func (w *world) Live(_ context.Context, spec feed.Spec, fn func(event.Event)) (func(), error) {
 	w.change(func() { w.live, w.specs[spec.Plugin+"/live"] = fn, spec })
 	return func() { w.change(func() { w.live = nil }) }, nil
 }
 
-// Act is [host.Actions].
-func (w *world) Act(_ context.Context, sender string, a event.Action) (duplicate bool, err error) {
-	if err := a.Check(); err != nil {
-		return false, err
-	}
-	w.change(func() {
-		if w.accept != nil {
-			err = w.accept(a)
-		}
-		if err != nil {
-			return
-		}
-		duplicate = slices.ContainsFunc(w.actions, func(b action) bool { return b.sender == sender && b.ID == a.ID })
-		if !duplicate {
-			w.actions = append(w.actions, action{sender, time.Now(), a})
-		}
-	})
-	return duplicate, err
-}
-
-// Get is [host.Store].
-func (w *world) Get(_ context.Context, plugin, key string) ([]byte, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	v, ok := w.store[plugin+"/"+key]
-	if !ok {
-		return nil, host.ErrNotFound
-	}
-	return []byte(v), nil
-}
-
-// Put is [host.Store].
-func (w *world) Put(_ context.Context, plugin, key string, value []byte) error {
-	w.change(func() { w.store[plugin+"/"+key] = string(value) })
-	return nil
-}
-
-// Delete is [host.Store].
-func (w *world) Delete(_ context.Context, plugin, key string) error {
-	w.change(func() { delete(w.store, plugin+"/"+key) })
-	return nil
-}
-
 // memoryFeed is one opening of a feed. Its fields are locked by its world.
 type memoryFeed struct {
-	w     *world
-	key   string
-	spec  host.FeedSpec
-	next  uint64
-	again []uint64
-	given map[uint64]int
-	out   map[uint64]bool
+	w    *world
+	key  string
+	spec feed.Spec
+	next uint64
+	out  map[uint64]bool
 }
 
-func (f *memoryFeed) Next(ctx context.Context) (host.Delivery, error) {
+func (f *memoryFeed) Next(ctx context.Context) (feed.Delivery, error) {
 	for {
 		f.w.mu.Lock()
 		d, changed := f.take(), f.w.changed
@@ -239,12 +186,7 @@ func (f *memoryFeed) Next(ctx context.Context) (host.Delivery, error) {
 	}
 }
 
-func (f *memoryFeed) take() host.Delivery {
-	if len(f.again) > 0 {
-		sequence := f.again[0]
-		f.again = f.again[1:]
-		return f.give(sequence)
-	}
+func (f *memoryFeed) take() feed.Delivery {
 	for ; f.next < uint64(len(f.w.log)); f.next++ {
 		e := f.w.log[f.next]
 		wanted := slices.Contains(f.spec.Accounts, e.Account) &&
@@ -262,9 +204,8 @@ func (f *memoryFeed) take() host.Delivery {
 }
 
 func (f *memoryFeed) give(sequence uint64) *memoryDelivery {
-	f.given[sequence]++
 	f.out[sequence] = true
-	return &memoryDelivery{f, f.w.log[sequence], sequence, f.given[sequence]}
+	return &memoryDelivery{f, f.w.log[sequence], sequence}
 }
 
 func (f *memoryFeed) Close() { f.w.change(func() { delete(f.w.open, f.key) }) }
@@ -273,7 +214,6 @@ type memoryDelivery struct {
 	f        *memoryFeed
 	event    event.Event
 	sequence uint64
-	n        int
 }
 
 func (d *memoryDelivery) Event() event.Event { return d.event }
@@ -284,15 +224,12 @@ func (d *memoryDelivery) Again() bool        { return false }
 func (d *memoryDelivery) Ack() error {
 	d.f.w.change(func() {
 		d.settle()
-		d.f.w.acks = append(d.f.w.acks, ack{d.f.key, d.event.ID, d.n})
+		d.f.w.acks = append(d.f.w.acks, ack{d.f.key, d.event.ID})
 	})
 	return nil
 }
 
-func (d *memoryDelivery) Hold() error {
-	d.f.w.change(func() { d.f.w.holds[d.sequence]++ })
-	return nil
-}
+func (d *memoryDelivery) Hold() error { return nil }
 
 func (d *memoryDelivery) Dead(ctx context.Context, reason string, attempts int) (err error) {
 	if ctx.Err() != nil {

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/switchboard-dev/switchboard/plugins/host"
+	"github.com/switchboard-dev/switchboard/plugins/host/feed"
 	"github.com/switchboard-dev/switchboard/proto/event"
 	pluginv1 "github.com/switchboard-dev/switchboard/proto/plugin/v1"
 )
@@ -15,11 +16,12 @@ import (
 // parts are Switchboard around the host, in memory.
 type parts struct {
 	mu       sync.Mutex
-	feeds    []*feed
+	feeds    []*stream
 	live     func(event.Event)
 	actions  []event.Action
 	taken    map[string]bool
 	store    map[string][]byte
+	timers   map[string]host.Timer
 	sequence uint64
 	// waiting has who waits for the outcome of an event, by feed and event.
 	waiting map[string]chan Outcome
@@ -31,10 +33,10 @@ func (p *parts) reset() {
 	p.feeds, p.live, p.waiting = nil, nil, map[string]chan Outcome{}
 }
 
-func (p *parts) wanting(e event.Event) []*feed {
+func (p *parts) wanting(e event.Event) []*stream {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var list []*feed
+	var list []*stream
 	for _, f := range p.feeds {
 		if slices.Contains(f.spec.Accounts, e.Account) &&
 			slices.ContainsFunc(f.spec.Events, func(w event.Pattern) bool { return w.Matches(e.Type) }) {
@@ -45,16 +47,16 @@ func (p *parts) wanting(e event.Event) []*feed {
 }
 
 // Open is [host.Feeds].
-func (p *parts) Open(_ context.Context, spec host.FeedSpec) (host.Feed, error) {
+func (p *parts) Open(_ context.Context, spec feed.Spec) (feed.Source, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	f := &feed{parts: p, spec: spec, queue: make(chan *delivery, 1024)}
+	f := &stream{parts: p, spec: spec, queue: make(chan *delivery, 1024)}
 	p.feeds = append(p.feeds, f)
 	return f, nil
 }
 
 // Live is [host.Feeds].
-func (p *parts) Live(_ context.Context, _ host.FeedSpec, fn func(event.Event)) (func(), error) {
+func (p *parts) Live(_ context.Context, _ feed.Spec, fn func(event.Event)) (func(), error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.live = fn
@@ -103,14 +105,14 @@ func (p *parts) Delete(_ context.Context, _, key string) error {
 	return nil
 }
 
-// feed is a host.Feed over a channel.
-type feed struct {
+// stream is a feed.Source over a channel.
+type stream struct {
 	parts *parts
-	spec  host.FeedSpec
+	spec  feed.Spec
 	queue chan *delivery
 }
 
-func (f *feed) push(e event.Event) <-chan Outcome {
+func (f *stream) push(e event.Event) <-chan Outcome {
 	f.parts.mu.Lock()
 	f.parts.sequence++
 	d := &delivery{event: e, sequence: f.parts.sequence}
@@ -121,7 +123,7 @@ func (f *feed) push(e event.Event) <-chan Outcome {
 	return out
 }
 
-func (f *feed) Next(ctx context.Context) (host.Delivery, error) {
+func (f *stream) Next(ctx context.Context) (feed.Delivery, error) {
 	select {
 	case d := <-f.queue:
 		return d, nil
@@ -130,9 +132,9 @@ func (f *feed) Next(ctx context.Context) (host.Delivery, error) {
 	}
 }
 
-func (f *feed) Close() {}
+func (f *stream) Close() {}
 
-// delivery is a host.Delivery that nothing needs to be told of.
+// delivery is a feed.Delivery that nothing needs to be told of.
 type delivery struct {
 	event    event.Event
 	sequence uint64

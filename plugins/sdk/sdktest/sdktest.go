@@ -72,7 +72,7 @@ func Start[C any](t testing.TB, p sdk.Plugin[C], config string) *Line {
 	t.Helper()
 	l := &Line{
 		t: t, config: config,
-		parts: &parts{store: map[string][]byte{}, taken: map[string]bool{}},
+		parts: &parts{store: map[string][]byte{}, timers: map[string]host.Timer{}, taken: map[string]bool{}},
 		start: func() (pluginv1.PluginClient, func()) { return serve(t, p) },
 		granted: host.Spec{
 			Name: name, Accounts: []string{"7", "8"},
@@ -168,7 +168,7 @@ func (l *Line) run() {
 	observed := observe(client, l.parts)
 	go func() {
 		ended <- host.Run(ctx, observed, l.granted, host.Options{
-			Parts: host.Parts{Feeds: l.parts, Actions: l.parts, Store: l.parts}, Log: slog.New(slog.DiscardHandler),
+			Parts: host.Parts{Feeds: l.parts, Actions: l.parts, Store: l.parts, Timers: l.parts, Backend: l.parts}, Log: slog.New(slog.DiscardHandler),
 		}, stats)
 	}()
 	select {

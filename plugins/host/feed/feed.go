@@ -1,11 +1,9 @@
-package host
+package feed
 
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/switchboard-dev/switchboard/proto/event"
@@ -13,31 +11,14 @@ import (
 	"github.com/switchboard-dev/switchboard/proto/tracing"
 )
 
-// feed takes events from their source to the plugin and settles their
-// outcomes. Everything in it but stats belongs to the goroutine in run.
-type feed struct {
-	name      string
-	plugin    string
-	source    Feed
-	ownEchoes bool
-	retries   []time.Duration
-	limits    Limits
-	log       *slog.Logger
-	tracer    *tracing.Tracer
-	stats     *FeedStats
-	echoes    *atomic.Uint64
-	// stray tells of an outcome of a delivery that is not under way.
-	stray func()
+// Feed takes events from their source to the plugin and settles their
+// outcomes. Everything in it but the channels belongs to the goroutine in Run.
+type Feed struct {
+	Options
 
-	// out takes deliveries to the line. It has room for the whole window, so
-	// sending to it blocks only for a plugin that settles what it has not read.
-	out chan<- *pluginv1.Delivery
-	// base sets the ids of this feed's deliveries apart from other feeds'.
-	base uint64
-
-	outcomes chan *pluginv1.Outcome // from the line
-	due      chan *lane             // lanes whose wait is over; nil: the feed's pause
-	over     chan struct{}          // closed when run returns
+	outcomes chan *pluginv1.Outcome
+	due      chan *lane    // lanes whose wait is over; nil: the feed's pause
+	over     chan struct{} // closed when Run returns
 
 	lanes  map[string]*lane
 	ready  []*lane           // lanes whose head may go
@@ -45,6 +26,24 @@ type feed struct {
 	held   map[uint64]*entry // by sequence: everything taken and not settled
 	last   uint64            // the last delivery's number
 	paused time.Time         // nothing goes before then; zero: not paused
+}
+
+// New returns a feed. It takes nothing before Run.
+func New(o Options) *Feed {
+	return &Feed{
+		Options:  o,
+		outcomes: make(chan *pluginv1.Outcome, o.Window), due: make(chan *lane), over: make(chan struct{}),
+		lanes: map[string]*lane{}, inside: map[uint64]*lane{}, held: map[uint64]*entry{},
+	}
+}
+
+// Settle tells what became of a delivery. It waits while more outcomes are in
+// hand than deliveries can be under way.
+func (f *Feed) Settle(ctx context.Context, out *pluginv1.Outcome) {
+	select {
+	case f.outcomes <- out:
+	case <-ctx.Done():
+	}
 }
 
 // lane is one conversation's queue. Its head is ready, inside the plugin, or
@@ -65,9 +64,9 @@ type entry struct {
 // must be well under the source's redelivery time.
 const holdEvery = 10 * time.Second
 
-// run feeds until ctx ends, which is at once, or drain is closed, which is when
+// Run feeds until ctx ends, which is at once, or drain is closed, which is when
 // the plugin has nothing of this feed in hand.
-func (f *feed) run(ctx context.Context, drain <-chan struct{}) error {
+func (f *Feed) Run(ctx context.Context, drain <-chan struct{}) error {
 	pulling, stop := context.WithCancel(ctx)
 	pulled, failed := make(chan Delivery), make(chan error, 1)
 	done := make(chan struct{})
@@ -83,8 +82,8 @@ func (f *feed) run(ctx context.Context, drain <-chan struct{}) error {
 		stop()
 		<-done
 		close(f.over)
-		f.stats.held.Store(0)
-		f.stats.paused.Store(0)
+		f.Stats.held.Store(0)
+		f.Stats.paused.Store(0)
 	}()
 
 	hold := time.NewTicker(holdEvery)
@@ -119,11 +118,11 @@ func (f *feed) run(ctx context.Context, drain <-chan struct{}) error {
 }
 
 // pull brings deliveries until ctx ends.
-func (f *feed) pull(ctx context.Context, to chan<- Delivery) error {
+func (f *Feed) pull(ctx context.Context, to chan<- Delivery) error {
 	for {
-		d, err := f.source.Next(ctx)
+		d, err := f.Source.Next(ctx)
 		if err != nil {
-			return fmt.Errorf("feed %s: %w", f.name, err)
+			return fmt.Errorf("feed %s: %w", f.Name, err)
 		}
 		select {
 		case to <- d:
@@ -133,14 +132,14 @@ func (f *feed) pull(ctx context.Context, to chan<- Delivery) error {
 	}
 }
 
-func (f *feed) take(d Delivery) {
+func (f *Feed) take(d Delivery) {
 	if have := f.held[d.Sequence()]; have != nil {
 		have.delivery = d // it came again while we had it: this one is to be acknowledged
 		return
 	}
 	e := d.Event()
-	if e.By == f.plugin && !f.ownEchoes && !isResult(e.Type) {
-		f.echoes.Add(1)
+	if e.By == f.Plugin && !f.OwnEchoes && !isResult(e.Type) {
+		f.Stats.echoes.Add(1)
 		f.ack(d)
 		return
 	}
@@ -156,7 +155,7 @@ func (f *feed) take(d Delivery) {
 	if len(l.queue) == 1 {
 		f.ready = append(f.ready, l)
 	}
-	f.stats.held.Store(int64(len(f.held)))
+	f.Stats.held.Store(int64(len(f.held)))
 }
 
 // isResult reports whether the event tells what became of an action: that is
@@ -164,33 +163,29 @@ func (f *feed) take(d Delivery) {
 func isResult(t event.Type) bool { return event.Pattern("action.*").Matches(t) }
 
 // dispatch sends the heads of ready lanes while the window has room.
-func (f *feed) dispatch(ctx context.Context) {
+func (f *Feed) dispatch(ctx context.Context) {
 	if !f.paused.IsZero() {
 		return
 	}
-	for len(f.ready) > 0 && len(f.inside) < f.limits.Window {
+	for len(f.ready) > 0 && len(f.inside) < f.Window {
 		l := f.ready[0]
 		f.ready = f.ready[1:]
 		l.attempt++
 		f.last++
-		id := f.base | f.last
+		id := f.FirstID + f.last
 		f.inside[id] = l
-		f.stats.delivered.Add(1)
+		f.Stats.delivered.Add(1)
 		d := &pluginv1.Delivery{
-			Id: id, Feed: f.name, Attempt: uint32(l.attempt), What: &pluginv1.Delivery_Event{Event: wire(f.trace(l))},
+			Id: id, Feed: f.Name, Attempt: uint32(l.attempt), What: &pluginv1.Delivery_Event{Event: Wire(f.trace(l))},
 			Key: strings.ToValidUTF8(l.queue[0].delivery.Key(), "\uFFFD"), Again: l.queue[0].delivery.Again(),
 		}
-		select {
-		case f.out <- d:
-		case <-ctx.Done():
-			return
-		}
+		f.Deliver(ctx, d)
 	}
 }
 
 // settleRest takes the outcomes that had come when the line ended: what the
 // plugin said it did, it did.
-func (f *feed) settleRest(ctx context.Context) {
+func (f *Feed) settleRest(ctx context.Context) {
 	for {
 		select {
 		case out := <-f.outcomes:
@@ -202,10 +197,10 @@ func (f *feed) settleRest(ctx context.Context) {
 }
 
 // settle takes an outcome of the plugin.
-func (f *feed) settle(ctx context.Context, out *pluginv1.Outcome) {
+func (f *Feed) settle(ctx context.Context, out *pluginv1.Outcome) {
 	l := f.inside[out.GetDelivery()]
 	if l == nil {
-		f.stray()
+		f.Stray()
 		return
 	}
 	delete(f.inside, out.GetDelivery())
@@ -214,7 +209,7 @@ func (f *feed) settle(ctx context.Context, out *pluginv1.Outcome) {
 	switch r := out.GetResult().(type) {
 	case *pluginv1.Outcome_Ack:
 		f.ack(head.delivery)
-		f.stats.acked.Add(1)
+		f.Stats.acked.Add(1)
 		f.next(l)
 	case *pluginv1.Outcome_Retry:
 		wait, given := r.Retry.GetAfter().AsDuration(), r.Retry.GetAfter() != nil
@@ -238,32 +233,32 @@ func clip(reason string) string {
 }
 
 // retry waits for the head's next attempt, or gives it up after the last.
-func (f *feed) retry(ctx context.Context, l *lane, wait time.Duration, given bool, reason string) {
-	f.stats.failed(reason)
-	if l.attempt > len(f.retries) {
+func (f *Feed) retry(ctx context.Context, l *lane, wait time.Duration, given bool, reason string) {
+	f.Stats.failed(reason)
+	if l.attempt > len(f.Retries) {
 		f.dead(ctx, l, reason)
 		return
 	}
 	if !given {
-		wait = f.retries[l.attempt-1]
+		wait = f.Retries[l.attempt-1]
 	}
-	f.log.Debug("event is tried again", tracing.Log(l.queue[0].event.TraceID()), "feed", f.name, "event", l.queue[0].event.ID,
+	f.Log.Debug("event is tried again", tracing.Log(l.queue[0].event.TraceID()), "feed", f.Name, "event", l.queue[0].event.ID,
 		"attempt", l.attempt, "after", wait, "reason", reason)
-	f.stats.retried.Add(1)
+	f.Stats.retried.Add(1)
 	f.wait(l, wait)
 }
 
 // pause holds the whole feed. The attempt does not count: it is the receiver
 // that is at fault, not the event.
-func (f *feed) pause(l *lane, hold time.Duration, reason string) {
-	f.stats.failed(reason)
+func (f *Feed) pause(l *lane, hold time.Duration, reason string) {
+	f.Stats.failed(reason)
 	hold = max(hold, minPause)
 	l.attempt--
 	f.ready = append([]*lane{l}, f.ready...)
 	if until := time.Now().Add(hold); until.After(f.paused) {
 		f.paused = until
-		f.stats.paused.Store(until.UnixMilli())
-		f.log.Warn("feed is paused by the plugin", "feed", f.name, "for", hold, "reason", reason)
+		f.Stats.paused.Store(until.UnixMilli())
+		f.Log.Warn("feed is paused by the plugin", "feed", f.Name, "for", hold, "reason", reason)
 		f.wait(nil, hold)
 	}
 }
@@ -273,27 +268,27 @@ const minPause = 100 * time.Millisecond
 
 // dead makes the head a dead letter. Where that fails it stays, and is tried
 // again: nothing is acknowledged that is not kept somewhere.
-func (f *feed) dead(ctx context.Context, l *lane, reason string) {
+func (f *Feed) dead(ctx context.Context, l *lane, reason string) {
 	head := l.queue[0]
 	ctx, cancel := context.WithTimeout(ctx, deadTimeout)
 	defer cancel()
 	if err := head.delivery.Dead(ctx, reason, l.attempt); err != nil {
-		f.log.Error("dead letter could not be stored; the event is delivered again",
-			tracing.Log(head.event.TraceID()), "feed", f.name, "event", head.event.ID, "error", err)
+		f.Log.Error("dead letter could not be stored; the event is delivered again",
+			tracing.Log(head.event.TraceID()), "feed", f.Name, "event", head.event.ID, "error", err)
 		f.wait(l, deadTimeout)
 		return
 	}
-	f.log.Warn("event is a dead letter", tracing.Log(head.event.TraceID()), "feed", f.name, "event", head.event.ID,
+	f.Log.Warn("event is a dead letter", tracing.Log(head.event.TraceID()), "feed", f.Name, "event", head.event.ID,
 		"attempts", l.attempt, "reason", reason)
-	f.stats.dead.Add(1)
-	f.stats.failed(reason)
+	f.Stats.dead.Add(1)
+	f.Stats.failed(reason)
 	f.next(l)
 }
 
 const deadTimeout = 5 * time.Second
 
 // wait makes the lane (nil: the whole feed) ready again after d.
-func (f *feed) wait(l *lane, d time.Duration) {
+func (f *Feed) wait(l *lane, d time.Duration) {
 	time.AfterFunc(d, func() {
 		select {
 		case f.due <- l:
@@ -302,18 +297,18 @@ func (f *feed) wait(l *lane, d time.Duration) {
 	})
 }
 
-func (f *feed) wake(l *lane) {
+func (f *Feed) wake(l *lane) {
 	switch {
 	case l != nil:
 		f.ready = append(f.ready, l)
 	case !time.Now().Before(f.paused):
 		f.paused = time.Time{}
-		f.stats.paused.Store(0)
+		f.Stats.paused.Store(0)
 	}
 }
 
 // next takes the settled head off its lane.
-func (f *feed) next(l *lane) {
+func (f *Feed) next(l *lane) {
 	delete(f.held, l.queue[0].delivery.Sequence())
 	l.queue, l.attempt = l.queue[1:], 0
 	if len(l.queue) == 0 {
@@ -321,19 +316,19 @@ func (f *feed) next(l *lane) {
 	} else {
 		f.ready = append(f.ready, l)
 	}
-	f.stats.held.Store(int64(len(f.held)))
+	f.Stats.held.Store(int64(len(f.held)))
 }
 
-func (f *feed) ack(d Delivery) {
+func (f *Feed) ack(d Delivery) {
 	if err := d.Ack(); err != nil {
-		f.log.Debug("acknowledgement was not sent; the event comes again", "feed", f.name, "error", err)
+		f.Log.Debug("acknowledgement was not sent; the event comes again", "feed", f.Name, "error", err)
 	}
 }
 
-func (f *feed) hold() {
+func (f *Feed) hold() {
 	for _, e := range f.held {
 		if err := e.delivery.Hold(); err != nil {
-			f.log.Debug("held events could not be told", "feed", f.name, "error", err)
+			f.Log.Debug("held events could not be told", "feed", f.Name, "error", err)
 			return
 		}
 	}

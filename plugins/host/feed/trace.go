@@ -1,4 +1,4 @@
-package host
+package feed
 
 import (
 	"go.opentelemetry.io/otel/attribute"
@@ -12,17 +12,17 @@ import (
 // trace begins the span of a lane's head inside the plugin, and returns the
 // event under it: what the plugin does is then part of it, though no plugin
 // knows of OpenTelemetry.
-func (f *feed) trace(l *lane) event.Event {
+func (f *Feed) trace(l *lane) event.Event {
 	e := l.queue[0].event
-	if f.tracer == nil {
+	if f.Tracer == nil {
 		return e
 	}
-	l.span = f.tracer.Start(tracing.Start{
-		Name: "process " + f.plugin, Kind: trace.SpanKindConsumer,
+	l.span = f.Tracer.Start(tracing.Start{
+		Name: "process " + f.Plugin, Kind: trace.SpanKindConsumer,
 		Parent: tracing.Context{Parent: e.TraceParent, State: e.TraceState},
 		Attributes: append(tracing.Messaging("process", "{plugin}/{feed}", e.ID, e.Conversation),
-			attribute.String("messaging.consumer.group.name", f.plugin+"_"+f.name),
-			attribute.String("switchboard.plugin", f.plugin), attribute.String("switchboard.feed", f.name),
+			attribute.String("messaging.consumer.group.name", f.Plugin+"_"+f.Name),
+			attribute.String("switchboard.plugin", f.Plugin), attribute.String("switchboard.feed", f.Name),
 			attribute.String("cloudevents.event_type", string(e.Type)), attribute.Int("switchboard.attempt", l.attempt)),
 	})
 	c := l.span.Context()
