@@ -63,7 +63,7 @@ func (r *Row) measure(ctx context.Context, p badPlugin, o Options) (log string, 
 		return "", err
 	}
 	begun := time.Now()
-	if err := w.underLoad(ctx, e, o); err != nil {
+	if err := w.underLoad(ctx, p, e, o); err != nil {
 		return "", err
 	}
 	r.Load = time.Since(begun).Seconds()
@@ -102,7 +102,7 @@ func (w *world) ready(ctx context.Context) error {
 
 // underLoad makes the load, and watches, until the bad plugin has ended as it
 // must, or patience has.
-func (w *world) underLoad(ctx context.Context, e *evidence, o Options) error {
+func (w *world) underLoad(ctx context.Context, p badPlugin, e *evidence, o Options) error {
 	loading, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	l := &load{backend: w.backend}
@@ -118,6 +118,7 @@ func (w *world) underLoad(ctx context.Context, e *evidence, o Options) error {
 	defer stop(nil)
 	begun, times := time.Now(), 0
 	var asItMust time.Time // since when it has ended
+	strike := p.strike
 	err := poll(loading, look, func() (bool, error) {
 		select {
 		case <-w.bridge.ended:
@@ -132,6 +133,12 @@ func (w *world) underLoad(ctx context.Context, e *evidence, o Options) error {
 		}
 		if err := w.readBad(e); err != nil {
 			return false, err
+		}
+		if strike != nil && len(e.bad.strikes()) > 0 {
+			if err := strike(e.bad.now().PID); err != nil {
+				return false, fmt.Errorf("strike at the plugin: %w", err)
+			}
+			strike = nil
 		}
 		switch since := time.Since(begun); {
 		case e.judge(&e.bad) != "":

@@ -27,8 +27,10 @@ type record struct {
 	Kind string `json:"kind"`
 	// At is when, in nanoseconds since 1970, by the clock of this machine,
 	// which the stream's times are of as well.
-	At  int64 `json:"at"`
-	PID int   `json:"pid"`
+	At int64 `json:"at"`
+	// Process tells the plugin's processes apart: in PID namespaces of their
+	// own, all have the same id.
+	Process int64 `json:"process"`
 	// ID is the event's or the action's.
 	ID           string `json:"id,omitempty"`
 	Conversation string `json:"conversation,omitempty"`
@@ -44,8 +46,9 @@ func (r record) time() time.Time { return time.Unix(0, r.At) }
 // notebook is the file of one plugin; its processes write to it one after the
 // other. It is safe for concurrent use.
 type notebook struct {
-	mu   sync.Mutex
-	file *os.File
+	process int64
+	mu      sync.Mutex
+	file    *os.File
 }
 
 // openNotebook opens the file of the plugin of that name. A plugin that cannot
@@ -56,7 +59,7 @@ func openNotebook(dir, plugin string) *notebook {
 		fmt.Fprintln(os.Stderr, "open the records:", err)
 		os.Exit(1)
 	}
-	return &notebook{file: f}
+	return &notebook{process: time.Now().UnixNano(), file: f}
 }
 
 // write adds a record. The time is taken under the lock, so that the order in
@@ -64,7 +67,7 @@ func openNotebook(dir, plugin string) *notebook {
 func (n *notebook) write(r record) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	r.At, r.PID = time.Now().UnixNano(), os.Getpid()
+	r.At, r.Process = time.Now().UnixNano(), n.process
 	line, err := json.Marshal(r)
 	if err == nil {
 		_, err = n.file.Write(append(line, '\n'))

@@ -187,12 +187,12 @@ func cameAgain(s *sight) string {
 			continue
 		}
 		later := s.records[i:]
-		other := slices.IndexFunc(later, func(l record) bool { return l.PID != r.PID })
+		other := slices.IndexFunc(later, func(l record) bool { return l.Process != r.Process })
 		if other < 0 {
 			continue // it was the last process
 		}
 		if !slices.ContainsFunc(later[other:], func(l record) bool { return l.Kind == gotEvent && l.ID == r.ID }) {
-			return fmt.Sprintf("event %s, at which process %d struck, did not come again", r.ID, r.PID)
+			return fmt.Sprintf("event %s, at which it struck, did not come again", r.ID)
 		}
 	}
 	return ""

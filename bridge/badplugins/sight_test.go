@@ -10,8 +10,8 @@ func seen(s int, state, reason string, restarts int) sighting {
 	return sighting{noon.Add(time.Duration(s) * time.Second), standing{State: state, Reason: reason, Restarts: restarts}}
 }
 
-func strikes(s, pid int, id string) record {
-	return record{Kind: struck, At: noon.Add(time.Duration(s) * time.Second).UnixNano(), PID: pid, ID: id}
+func strikes(s int, process int64, id string) record {
+	return record{Kind: struck, At: noon.Add(time.Duration(s) * time.Second).UnixNano(), Process: process, ID: id}
 }
 
 // TestEachEndCanBeWrong shows of each judge both what it lets pass and what it
@@ -19,7 +19,7 @@ func strikes(s, pid int, id string) record {
 func TestEachEndCanBeWrong(t *testing.T) {
 	ran := []sighting{seen(0, "starting", "", 0), seen(1, running, "", 0)}
 	again := append(ran[:2:2], seen(30, waiting, "it hangs", 0), seen(32, running, "", 1))
-	came := []record{strikes(2, 7, "e"), {Kind: gotEvent, PID: 8, ID: "e"}}
+	came := []record{strikes(2, 7, "e"), {Kind: gotEvent, Process: 8, ID: "e"}}
 	dead := seen(1, running, "", 0)
 	dead.Feeds = append(dead.Feeds, struct {
 		Acked uint64 `json:"acked"`
@@ -46,7 +46,7 @@ func TestEachEndCanBeWrong(t *testing.T) {
 		{"without a reason", startedAgain, sight{history: append(ran[:2:2], seen(3, running, "", 1)), records: came}, "no reason"},
 		{"its event came again", cameAgain, sight{records: came}, ""},
 		{"there was no later process", cameAgain, sight{records: came[:1]}, ""},
-		{"another event came", cameAgain, sight{records: append(came[:1:1], record{Kind: gotEvent, PID: 8, ID: "f"})}, "did not come again"},
+		{"another event came", cameAgain, sight{records: append(came[:1:1], record{Kind: gotEvent, Process: 8, ID: "f"})}, "did not come again"},
 		{"a dead letter", hasDeadLetters, sight{history: []sighting{dead}}, ""},
 		{"none", hasDeadLetters, sight{history: ran}, "no dead letter"},
 		{"it got nothing", neverRan, sight{}, ""},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -17,6 +18,9 @@ type badPlugin struct {
 	// sha256 and config are its configuration's where they are not as they
 	// should be.
 	sha256, config string
+	// strike is done to its process, once, when it says that it strikes; nil:
+	// nothing.
+	strike func(pid int) error
 	// check is what `switchboard check` must say of it; empty: it is not asked.
 	check string
 	// judge returns what is not, or not yet, as it must be; "": all is.
@@ -61,7 +65,8 @@ var table = []badPlugin{
 	},
 	{
 		name: "stopped", does: "is stopped with SIGSTOP", ends: "noticed within 30 s, killed, and started again",
-		play: playStopped, judge: all(startedAgain, cameAgain),
+		play: playStopped, strike: func(pid int) error { return syscall.Kill(pid, syscall.SIGSTOP) },
+		judge: all(startedAgain, cameAgain),
 	},
 	{
 		name: "silent", does: "starts and says nothing", ends: "killed after 30 s, which is its status",
