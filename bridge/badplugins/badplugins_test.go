@@ -23,7 +23,7 @@ var (
 
 // sideBySide is how many rows are measured at once where -parallel does not
 // say: most of a row is waiting.
-const sideBySide = "8"
+const sideBySide = "6"
 
 func TestMain(m *testing.M) {
 	flag.Parse()

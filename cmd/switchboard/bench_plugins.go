@@ -84,7 +84,15 @@ The bad plugins, and how they must end:
 // benchPlugins measures, and prints the rows as they come.
 func benchPlugins(c *cobra.Command, o badplugins.Options, asJSON bool) error {
 	out := c.OutOrStdout()
-	pen, table := newPen(out), newColumns(out)
+	header := badplugins.Header()
+	var widths []int
+	for i := range header[0] {
+		widths = append(widths, max(cells(header[0][i]), cells(header[1][i])))
+	}
+	for _, name := range badplugins.Names() {
+		widths[0] = max(widths[0], cells(name))
+	}
+	pen, table := newPen(out), newColumns(out, widths...)
 	var failed error // of the first line that could not be printed
 	show := func(line []string) {
 		if err := table.print(line...); failed == nil {
@@ -92,7 +100,7 @@ func benchPlugins(c *cobra.Command, o badplugins.Options, asJSON bool) error {
 		}
 	}
 	if !asJSON {
-		for _, line := range badplugins.Header() {
+		for _, line := range header {
 			for i := range line {
 				line[i] = pen.dim(line[i])
 			}
