@@ -67,6 +67,7 @@ type account struct {
 	outbox    *outbox.Outbox
 	inbound   *inbound
 	reconcile *reconcile.Reconciler
+	lookUp    *lookUp
 	bus       *bus.Bus
 	log       *slog.Logger
 	// untold has one when results may be missing from the stream.
@@ -129,7 +130,10 @@ func newAccount(a Account, o Options, log *slog.Logger) *account {
 	}
 	out := outbox.New(send)
 	in.outbox = out
-	return &account{name: a.Name, link: l, outbox: out, inbound: in, reconcile: in.reconcile, bus: b, log: log, untold: make(chan struct{}, 1)}
+	return &account{
+		name: a.Name, link: l, outbox: out, inbound: in, reconcile: in.reconcile,
+		lookUp: newLookUp(a.Connector, a.Reconcile.Rate), bus: b, log: log, untold: make(chan struct{}, 1),
+	}
 }
 
 // Door is where actions come in.

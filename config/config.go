@@ -18,6 +18,9 @@ type Config struct {
 	Accounts map[string]Account `koanf:"accounts"`
 	// Plugins are the plugins to run, by name. Default: none.
 	Plugins map[string]Plugin `koanf:"plugins"`
+	// Bots are the programs that stand at NATS themselves, by name. Default:
+	// none.
+	Bots map[string]Bot `koanf:"bots"`
 	// HTTP is where the API listens.
 	HTTP HTTP `koanf:"http"`
 
@@ -39,6 +42,10 @@ type NATS struct {
 	// Listen is the host:port at which the embedded server lets bots in. Empty
 	// (the default): no port is open.
 	Listen string `koanf:"listen"`
+	// Password lets the operator's own tools in at Listen, as user "operator".
+	// None (the default): where there are no bots, whoever reaches the port may
+	// do what they may; where there are, nobody but those is let in.
+	Password SecretRef `koanf:"password"`
 }
 
 // Events bounds what is kept of the past; whichever is reached first.
@@ -214,6 +221,29 @@ type Plugin struct {
 	secret map[string]bool
 }
 
+// Bot is a program that stands at NATS itself, and what it is granted.
+type Bot struct {
+	// Password lets it in at nats.listen, with its name as user. Required there,
+	// and not allowed with nats.url, whose server knows the bot itself.
+	Password SecretRef `koanf:"password"`
+	// Accounts are the accounts it may see. Default: none.
+	Accounts []string `koanf:"accounts"`
+	// Events are the types of events it gets: a type (message.new), a kind
+	// (message.*) or all (*). Default: none.
+	Events []string `koanf:"events"`
+	// Actions are what it may do. Default: nothing.
+	Actions []string `koanf:"actions"`
+	// Rate is how many actions a second it may send; must be positive. Default:
+	// 100.
+	Rate float64 `koanf:"rate"`
+	// Burst is how many of them may come at once; must be positive. Default: 200.
+	Burst int `koanf:"burst"`
+	// Window is how many events it may have and not have acknowledged; must be
+	// positive. 1 keeps them in strict order, also through failures. Default:
+	// 256.
+	Window int `koanf:"window"`
+}
+
 // HTTP is where the API listens.
 type HTTP struct {
 	// Listen is a host:port for API, metrics and health. Empty (the default):
@@ -228,6 +258,8 @@ func defaults() *Config {
 		Events:  Events{MaxAge: 72 * time.Hour, MaxBytes: 4 << 30},
 	}
 }
+
+func defaultBot() Bot { return Bot{Rate: 100, Burst: 200, Window: 256} }
 
 func defaultAccount() Account {
 	return Account{

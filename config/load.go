@@ -135,7 +135,7 @@ func locate(value any, t reflect.Type, path []string) any {
 	return value
 }
 
-// hook gives a new account or plugin its defaults, and a leaf its value.
+// hook gives a new account, plugin or bot its defaults, and a leaf its value.
 func (l *loader) hook(from, to reflect.Value) (any, error) {
 	if v, ok := from.Interface().(leaf); ok {
 		return l.value(v, to), nil
@@ -145,6 +145,8 @@ func (l *loader) hook(from, to reflect.Value) (any, error) {
 		to.Set(reflect.ValueOf(defaultAccount()))
 	case reflect.TypeFor[Plugin]():
 		to.Set(reflect.ValueOf(defaultPlugin()))
+	case reflect.TypeFor[Bot]():
+		to.Set(reflect.ValueOf(defaultBot()))
 	}
 	return from.Interface(), nil
 }

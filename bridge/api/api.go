@@ -34,7 +34,7 @@ import (
 )
 
 // Operator is the sender of the actions that come in here.
-const Operator = "operator"
+const Operator = outbox.Operator
 
 // Options are what the API shows of a bridge.
 type Options struct {
@@ -197,6 +197,8 @@ func codeOf(err error) int {
 		return http.StatusNotFound
 	case errors.Is(err, outbox.ErrFull):
 		return http.StatusTooManyRequests
+	case errors.Is(err, outbox.ErrLoop):
+		return http.StatusLoopDetected
 	}
 	return http.StatusServiceUnavailable
 }

@@ -28,6 +28,7 @@ func TestErrorsAsHTTP(t *testing.T) {
 		{outbox.ErrSending, http.StatusConflict},
 		{outbox.ErrNotReplayable, http.StatusConflict},
 		{outbox.ErrFull, http.StatusTooManyRequests},
+		{outbox.ErrLoop, http.StatusLoopDetected},
 		{outbox.ErrUnavailable, http.StatusServiceUnavailable},
 		{errors.New("anything else"), http.StatusServiceUnavailable},
 	}

@@ -115,7 +115,7 @@ func playReplier(dir string) {
 			return err
 		}
 		r := record{Kind: accepted, ID: a.ID, Conversation: d.Event.Conversation}
-		if err = d.Do(ctx, a); err != nil {
+		if _, err = d.Do(ctx, a); err != nil {
 			r.Kind, r.Text = refused, err.Error()
 		}
 		n.write(r)

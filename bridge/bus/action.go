@@ -41,7 +41,7 @@ type Answer struct {
 func (b *Bus) ServeActions(fn func(*ActionRequest)) (stop func(), err error) {
 	sub, err := b.conn.Subscribe(b.subjects.action(), func(m *nats.Msg) {
 		r := &ActionRequest{msg: m, stream: b.streams.actions}
-		r.Action, r.Err = b.subjects.readAction(m)
+		r.Action, r.Err = b.subjects.readAction(m, b.subjects.actionHead())
 		fn(r)
 	})
 	if err != nil {
@@ -50,8 +50,8 @@ func (b *Bus) ServeActions(fn func(*ActionRequest)) (stop func(), err error) {
 	return func() { _ = sub.Unsubscribe() }, nil // fails when the connection is closed, which is as good
 }
 
-func (s subjects) readAction(m *nats.Msg) (a event.Action, err error) {
-	if a.Account, a.Conversation, a.Type, err = s.parseAction(m.Subject); err != nil {
+func (s subjects) readAction(m *nats.Msg, head string) (a event.Action, err error) {
+	if a.Account, a.Conversation, a.Type, err = s.parseAction(m.Subject, head); err != nil {
 		return a, err
 	}
 	a.ID, a.Body = m.Header.Get(nats.MsgIdHdr), m.Data

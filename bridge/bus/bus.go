@@ -24,6 +24,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,6 +33,8 @@ import (
 	"github.com/gofrs/flock"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/switchboard-dev/switchboard/proto/secret"
 )
 
 // Options say where NATS is and what to keep.
@@ -47,6 +50,12 @@ type Options struct {
 	// Listen opens a port of the embedded server; empty: none. The port 0 is
 	// any free one, see [Bus.Address].
 	Listen string
+	// OperatorPassword lets the user "operator" in at Listen, and no others but
+	// the Bots. Nil: with Bots, only those; without, everybody counts as the
+	// operator.
+	OperatorPassword func() (secret.Text, error)
+	// Bots are the programs that stand at NATS themselves.
+	Bots []Bot
 	// MaxAge and MaxBytes bound the stream of events.
 	MaxAge   time.Duration
 	MaxBytes int64
@@ -60,11 +69,13 @@ type Bus struct {
 	lock     *flock.Flock
 	embedded *embedded // nil: external
 	conn     *nats.Conn
-	js       jetstream.JetStream
-	streams  streams
-	ledger   jetstream.Stream
-	store    jetstream.KeyValue
-	events   *publisher
+	// connect makes another connection as conn is.
+	connect func(...nats.Option) (*nats.Conn, error)
+	js      jetstream.JetStream
+	streams streams
+	ledger  jetstream.Stream
+	store   jetstream.KeyValue
+	events  *publisher
 	// actions and entries write the queue and the ledger; the goroutines of
 	// both end with cut.
 	actions, entries *committer
@@ -79,8 +90,9 @@ type Bus struct {
 	unclean atomic.Bool
 	dir     string // of the embedded server; empty: external
 
-	mu     sync.Mutex
-	losses []func()
+	mu      sync.Mutex
+	losses  []func()
+	shelves map[string]*shelf // by plugin
 }
 
 // ErrInUse says that another bridge has the data directory.
@@ -118,17 +130,23 @@ func (b *Bus) open(ctx context.Context, o Options) (err error) {
 		}
 		b.unclean.Store(unclean)
 		b.dir = o.DataDir
-		if b.embedded, err = startServer(o, b.subjects, maxStore(o)); err != nil {
+		if b.embedded, err = startServer(o, b.subjects, maxStore(o), b.welcome); err != nil {
 			return err
 		}
-		if b.conn, err = b.embedded.connect(options...); err != nil {
+		b.connect = func(more ...nats.Option) (*nats.Conn, error) {
+			return b.embedded.connect(slices.Concat(options, more)...)
+		}
+		if b.conn, err = b.connect(); err != nil {
 			return fmt.Errorf("connect to the embedded NATS server: %w", err)
 		}
 	} else {
 		if o.Credentials != "" {
 			options = append(options, nats.UserCredentials(o.Credentials))
 		}
-		if b.conn, err = nats.Connect(o.URL, options...); err != nil {
+		b.connect = func(more ...nats.Option) (*nats.Conn, error) {
+			return nats.Connect(o.URL, slices.Concat(options, more)...)
+		}
+		if b.conn, err = b.connect(); err != nil {
 			return explain(redactURL(o.URL), err)
 		}
 		if b.conn.MaxPayload() < maxPayload {
@@ -151,6 +169,9 @@ func (b *Bus) open(ctx context.Context, o Options) (err error) {
 	if b.first, err = b.next(ctx); err != nil {
 		return err
 	}
+	if err = b.ensureBots(ctx, o.Bots); err != nil {
+		return err
+	}
 	if b.events, err = newPublisher(b.conn, b.log); err != nil {
 		return err
 	}
@@ -158,6 +179,9 @@ func (b *Bus) open(ctx context.Context, o Options) (err error) {
 	b.cut = cut
 	go b.actions.Run(writing)
 	go b.entries.Run(writing)
+	if b.embedded != nil {
+		b.embedded.admit()
+	}
 	return nil
 }
 

@@ -107,6 +107,7 @@ func (b *Bus) restart(ctx context.Context) error {
 		return b.pad(ctx, js)
 	}()
 	e.expose(s)
+	e.admit()
 	if err != nil {
 		text := err.Error()
 		e.log.frozen.Store(&text)

@@ -52,7 +52,8 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error
 	}()
 	b, err := bus.Open(ctx, bus.Options{
 		DataDir: cfg.DataDir, Prefix: cfg.Prefix, URL: cfg.NATS.URL, Credentials: cfg.NATS.Credentials,
-		Listen: cfg.NATS.Listen, MaxAge: cfg.Events.MaxAge, MaxBytes: int64(cfg.Events.MaxBytes), Log: log,
+		Listen: cfg.NATS.Listen, Bots: busBots(cfg), OperatorPassword: operatorPassword(cfg),
+		MaxAge: cfg.Events.MaxAge, MaxBytes: int64(cfg.Events.MaxBytes), Log: log,
 	})
 	if err != nil {
 		return err
@@ -71,14 +72,19 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error
 	if err != nil {
 		return err
 	}
+	for _, s := range specs {
+		b.SetStoreQuota(s.Name, s.StoreBytes)
+	}
 	h := host.New(specs, host.Options{
 		Parts: host.Parts{Feeds: feeds{b}, Actions: actions{br.Door()}, Store: store{b}, Timers: timers{b}, Backend: backend{br}},
 		Ended: br.Door().SenderGone, RuntimeDir: cfg.RuntimeDir(), TracerProvider: seen.tracer, Log: log,
 	})
-	r := &bridgeRun{cfg, b, br, h, time.Now()}
-	if err := observe(seen.meter.Meter("github.com/switchboard-dev/switchboard"), r); err != nil {
+	bots := outbox.NewBots(br.Door(), outboxBots(cfg), log)
+	r := &bridgeRun{cfg, b, br, h, bots, time.Now()}
+	if err := observe(seen.meter.Meter(meterName), r); err != nil {
 		return fmt.Errorf("make the metrics: %w", err)
 	}
+	seen.counters.of(h.Status)
 	options := api.Options{
 		Status: func() any { return r.status() }, Unready: r.unready,
 		Act: br.Door().Act, Queue: br.Door(), Dead: b, Tail: b.Tail, Link: br.Link, Metrics: seen.page, Log: log,
@@ -101,11 +107,11 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error
 		}
 		parts = append(parts, part{"http", func(ctx context.Context) error { return api.Serve(ctx, l, api.Health(options), log) }})
 	}
-	parts = append(parts, part{"nats upkeep", b.Upkeep}, part{"wake", wakes(cfg, br, log)}, part{"bridge", br.Run}, part{"plugins", h.Run})
+	parts = append(parts, part{"nats upkeep", b.Upkeep}, part{"wake", wakes(cfg, br, log)}, part{"bridge", br.Run}, part{"bots", bots.Run}, part{"plugins", h.Run})
 
 	log.Info("bridge is running", "version", version, "accounts", len(cfg.Accounts), "plugins", len(cfg.Plugins),
-		"nats", natsName(b), "data", cfg.DataDir)
-	if len(cfg.Plugins) == 0 {
+		"bots", len(cfg.Bots), "nats", natsName(b), "data", cfg.DataDir)
+	if len(cfg.Plugins)+len(cfg.Bots) == 0 {
 		log.Info(noPlugins)
 	}
 	return runAll(ctx, parts)
@@ -188,6 +194,7 @@ func accounts(cfg *config.Config) []bridge.Account {
 				Rate: a.Reconcile.Rate, Backfill: a.Backfill.Since,
 			},
 			Outbox: outbox.Options{
+				Loop:   outbox.Loop{Turns: a.Loop.Turns, Within: a.Loop.Within},
 				NoEcho: a.Confirm == "none", Unclear: outbox.Unclear(a.Unclear), Rate: a.Outbox.Rate, Attempts: a.Outbox.Attempts,
 				Limits: outbox.Limits{Waiting: a.Outbox.Waiting, WaitingPerSender: a.Outbox.WaitingPerSender, Bytes: int64(a.Outbox.Bytes)},
 			},
@@ -202,7 +209,10 @@ func specs(cfg *config.Config, plugins []string) ([]host.Spec, error) {
 	var list []host.Spec
 	for _, name := range slices.Sorted(slices.Values(plugins)) {
 		p := cfg.Plugins[name]
-		s := host.Spec{Name: name, Accounts: p.Accounts, Events: event.Patterns(p.Events)}
+		s := host.Spec{
+			Name: name, Accounts: p.Accounts, Events: event.Patterns(p.Events),
+			ActionRate: p.Rate, StoreBytes: int64(p.Store),
+		}
 		for _, a := range p.Actions {
 			s.Actions = append(s.Actions, event.ActionType(a))
 		}
@@ -241,6 +251,7 @@ type bridgeRun struct {
 	bus    *bus.Bus
 	bridge *bridge.Bridge
 	host   *host.Host
+	bots   *outbox.Bots
 	since  time.Time
 }
 
@@ -272,7 +283,7 @@ var _ host.Feeds = feeds{}
 
 func (f feeds) Open(ctx context.Context, s feed.Spec) (feed.Source, error) {
 	opened, err := f.bus.OpenFeed(ctx, bus.FeedSpec{
-		Owner: s.Plugin, Name: s.Feed, Accounts: s.Accounts, Events: s.Events, Held: s.Held,
+		Owner: s.Plugin, Name: s.Feed, Accounts: s.Accounts, Events: s.Events, Held: s.Held, Parked: s.Parked,
 	})
 	if err != nil {
 		return nil, err
@@ -297,3 +308,19 @@ func (f busFeed) Next(ctx context.Context) (feed.Delivery, error) {
 type delivery struct{ *bus.Delivery }
 
 func (d delivery) Event() event.Event { return d.Delivery.Event }
+
+func (d delivery) Fetch(ctx context.Context) (event.Event, error) {
+	e, err := d.Delivery.Fetch(ctx)
+	return e, gone(err)
+}
+
+func (d delivery) Dead(ctx context.Context, reason string, attempts int) error {
+	return gone(d.Delivery.Dead(ctx, reason, attempts))
+}
+
+func gone(err error) error {
+	if errors.Is(err, bus.ErrGone) {
+		return feed.ErrGone
+	}
+	return err
+}

@@ -97,8 +97,8 @@ func Configure(ctx context.Context, client pluginv1.PluginClient, spec Spec) (*p
 	if len(problems) > 0 {
 		return manifest, nil, &Refusal{Plugin: spec.Name, Problems: problems}
 	}
-	if reason := checkFeeds(res.GetFeeds()); reason != "" {
-		return manifest, nil, &Refusal{Plugin: spec.Name, Reason: reason}
+	if problems, reason := checkFeeds(res.GetFeeds()); len(problems) > 0 || reason != "" {
+		return manifest, nil, &Refusal{Plugin: spec.Name, Problems: problems, Reason: reason}
 	}
 	return manifest, res, nil
 }
@@ -140,33 +140,22 @@ func ask(ctx context.Context, client pluginv1.PluginClient, spec Spec, left *cut
 		return nil
 	}
 	var problems []Problem
-	for _, p := range res.GetProblems() {
-		at := pointer(left.original(tokens(p.GetPath())))
+	add := func(path, message string) {
+		at := pointer(left.original(tokens(path)))
 		if !left.touches(at) {
-			problems = append(problems, Problem{Path: at, Message: p.GetMessage()})
+			problems = append(problems, Problem{Path: at, Message: message})
+		}
+	}
+	for _, p := range res.GetProblems() {
+		add(p.GetPath(), p.GetMessage())
+	}
+	if len(res.GetFeeds()) > 0 {
+		wrong, _ := checkFeeds(res.GetFeeds())
+		for _, p := range wrong {
+			add(p.Path, p.Message)
 		}
 	}
 	return problems
 }
 
 var validName = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)
-
-// maxFeeds bounds what one plugin may ask of the server.
-const maxFeeds = 256
-
-func checkFeeds(feeds []*pluginv1.Feed) string {
-	if len(feeds) == 0 || len(feeds) > maxFeeds {
-		return fmt.Sprintf("it declares %d feeds; 1 to %d are allowed", len(feeds), maxFeeds)
-	}
-	seen := map[string]bool{}
-	for _, f := range feeds {
-		switch {
-		case !validName.MatchString(f.GetName()):
-			return fmt.Sprintf("it declares a feed %q; names are [a-z0-9-]+, up to 64 bytes", f.GetName())
-		case seen[f.GetName()]:
-			return fmt.Sprintf("it declares feed %q twice", f.GetName())
-		}
-		seen[f.GetName()] = true
-	}
-	return ""
-}

@@ -29,6 +29,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/switchboard-dev/switchboard/plugins/host/feed"
+	"github.com/switchboard-dev/switchboard/plugins/host/filter"
 	"github.com/switchboard-dev/switchboard/proto/event"
 )
 
@@ -70,15 +71,21 @@ type Feeds interface {
 
 // Limits bound what a plugin can hold up. A zero field is its default.
 type Limits struct {
-	// Window is how many events of one feed are inside the plugin at once;
-	// default 256.
+	// Window is how many events of one feed are inside the plugin at once, or
+	// fewer where the feed asks for it; default 256.
 	Window int
-	// Held is how many events of one feed the host holds, waiting for their
-	// conversation's turn; default 4096. Beyond it no more come.
+	// Held is how many events of one feed are in memory, waiting for their
+	// conversation's turn; default 4096. Beyond it no more are requested.
 	Held int
+	// Parked is how many of one feed may wait in all, in retry or behind one;
+	// of those beyond Held no more than the place is kept. Default 65,536.
+	Parked int
 	// Retries are the waits of a feed that names none; default 1 s, 5 s, 30 s,
 	// 2 min, 10 min, 30 min, 1 h.
 	Retries []time.Duration
+	// Timeout is how long a plugin has for one delivery of a feed that names
+	// nothing else; default 25 s.
+	Timeout time.Duration
 	// Drain is how long a plugin has to finish what it has in hand; default
 	// 3 s.
 	Drain time.Duration
@@ -93,6 +100,12 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.Held <= 0 {
 		l.Held = 4096
+	}
+	if l.Parked <= 0 {
+		l.Parked = 65536
+	}
+	if l.Timeout <= 0 {
+		l.Timeout = 25 * time.Second
 	}
 	if len(l.Retries) == 0 {
 		l.Retries = []time.Duration{time.Second, 5 * time.Second, 30 * time.Second, 2 * time.Minute,
@@ -114,6 +127,8 @@ type Options struct {
 	// Ended is told when a process of a plugin has ended; nil: nobody wants to
 	// know. It must not block for long.
 	Ended func(plugin string)
+	// decoded is what all plugins' filters share; nil: nothing.
+	decoded *filter.Cache
 	// RuntimeDir is where the plugins' sockets are; 0700, a short path.
 	RuntimeDir string
 	// TracerProvider makes the spans; nil: nothing is traced.

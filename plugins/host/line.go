@@ -12,6 +12,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/switchboard-dev/switchboard/plugins/host/feed"
+	"github.com/switchboard-dev/switchboard/plugins/host/filter"
 	"github.com/switchboard-dev/switchboard/proto/event"
 	pluginv1 "github.com/switchboard-dev/switchboard/proto/plugin/v1"
 	"github.com/switchboard-dev/switchboard/proto/tracing"
@@ -20,12 +21,14 @@ import (
 // line is one connection to a configured plugin: the stream both ways, the
 // feeds that write to it and the requests that come from it.
 type line struct {
-	spec   Spec
-	parts  Parts
-	limits Limits
-	log    *slog.Logger
-	tracer *tracing.Tracer
-	feeds  []*feed.Feed
+	spec    Spec
+	parts   Parts
+	limits  Limits
+	log     *slog.Logger
+	tracer  *tracing.Tracer
+	decoded *filter.Cache
+	feeds   []*feed.Feed
+	asked   *requests
 
 	deliveries chan *pluginv1.Delivery
 	answers    chan *pluginv1.Answer
@@ -61,8 +64,11 @@ func Run(ctx context.Context, client pluginv1.PluginClient, spec Spec, o Options
 		return err
 	}
 	stats.described(manifest)
+	if o.decoded == nil {
+		o.decoded = filter.NewCache()
+	}
 	l := &line{
-		spec: spec, parts: o.Parts, limits: o.Limits.withDefaults(), stats: stats,
+		spec: spec, decoded: o.decoded, parts: o.Parts, limits: o.Limits.withDefaults(), stats: stats,
 		tracer:  tracing.New(o.TracerProvider, "plugins/host"),
 		log:     o.Log.With("plugin", spec.Name),
 		answers: make(chan *pluginv1.Answer), live: make(chan event.Event, liveBuffer),
@@ -76,6 +82,10 @@ func (l *line) run(ctx context.Context, client pluginv1.PluginClient, declared [
 	lineCtx, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(nil)
 	l.deliveries = make(chan *pluginv1.Delivery, len(declared)*l.limits.Window)
+	l.asked = newRequests(l)
+	if err := l.asked.timers.load(ctx); err != nil {
+		return err
+	}
 	for i, d := range declared {
 		f, err := l.open(ctx, i, d)
 		if err != nil {
@@ -108,6 +118,17 @@ func (l *line) run(ctx context.Context, client pluginv1.PluginClient, declared [
 			}
 		})
 	}
+	working.Go(func() {
+		if err := l.asked.timers.run(lineCtx, drain); err != nil {
+			cut(err)
+		}
+	})
+	feeding.Go(func() {
+		select {
+		case <-l.asked.timers.idle:
+		case <-lineCtx.Done():
+		}
+	})
 	working.Go(func() { feeding.Wait(); close(fed) })
 	working.Go(func() {
 		if err := l.receive(lineCtx, stream); err != nil {
@@ -137,61 +158,6 @@ func (l *line) run(ctx context.Context, client pluginv1.PluginClient, declared [
 
 var errLineOver = errors.New("the line is over")
 
-// open opens one declared feed, within what was granted.
-func (l *line) open(ctx context.Context, index int, declared *pluginv1.Feed) (*feed.Feed, error) {
-	name, granted := declared.GetName(), event.Intersect(l.spec.Events, event.Patterns(declared.GetEvents()))
-	if len(granted) == 0 {
-		l.log.Warn("feed has no events: the plugin wants none of those that it was granted",
-			"feed", name, "wants", declared.GetEvents(), "granted", l.spec.Events)
-	}
-	source, err := l.parts.Feeds.Open(ctx, feed.Spec{
-		Plugin: l.spec.Name, Feed: name, Accounts: l.spec.Accounts, Events: granted, Held: l.limits.Held,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("open feed %s of plugin %s: %w", name, l.spec.Name, err)
-	}
-	o := feed.Options{
-		Plugin: l.spec.Name, Name: name, Source: source, OwnEchoes: declared.GetOwnEchoes(),
-		Window: l.limits.Window, Retries: l.limits.Retries, Deliver: l.deliver, FirstID: uint64(index) << feedShift,
-		Stray: l.stray, Stats: l.stats.feed(name), Tracer: l.tracer, Log: l.log,
-	}
-	if len(declared.GetRetries()) > 0 {
-		o.Retries = nil
-		for _, d := range declared.GetRetries() {
-			o.Retries = append(o.Retries, d.AsDuration())
-		}
-	}
-	return feed.New(o), nil
-}
-
-// deliver puts a delivery up for sending.
-func (l *line) deliver(ctx context.Context, d *pluginv1.Delivery) {
-	select {
-	case l.deliveries <- d:
-	case <-ctx.Done():
-	}
-}
-
-// openLive subscribes to typing where any feed wants it.
-func (l *line) openLive(ctx context.Context, declared []*pluginv1.Feed) (stop func(), err error) {
-	var wanted []event.Pattern
-	for _, d := range declared {
-		wanted = append(wanted, event.Patterns(d.GetEvents())...)
-	}
-	typing := event.Intersect([]event.Pattern{event.Pattern(event.TypingStart), event.Pattern(event.TypingStop)},
-		event.Intersect(l.spec.Events, wanted))
-	if len(typing) == 0 {
-		return func() {}, nil
-	}
-	return l.parts.Feeds.Live(ctx, feed.Spec{Plugin: l.spec.Name, Accounts: l.spec.Accounts, Events: typing}, func(e event.Event) {
-		select {
-		case l.live <- e:
-		default:
-			l.stats.LiveDropped.Add(1)
-		}
-	})
-}
-
 // send is the only writer of the stream.
 func (l *line) send(ctx context.Context, stream pluginv1.Plugin_ConnectClient, drain, fed <-chan struct{}) error {
 	for {
@@ -199,6 +165,8 @@ func (l *line) send(ctx context.Context, stream pluginv1.Plugin_ConnectClient, d
 		select {
 		case d := <-l.deliveries:
 			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Deliveries{Deliveries: l.batch(d)}}
+		case d := <-l.asked.timers.deliveries:
+			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Deliveries{Deliveries: &pluginv1.Deliveries{Deliveries: []*pluginv1.Delivery{d}}}}
 		case a := <-l.answers:
 			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Answer{Answer: a}}
 		case e := <-l.live:
@@ -235,7 +203,6 @@ func (l *line) batch(first *pluginv1.Delivery) *pluginv1.Deliveries {
 
 // receive is the only reader of the stream.
 func (l *line) receive(ctx context.Context, stream pluginv1.Plugin_ConnectClient) error {
-	room := make(chan struct{}, l.limits.Requests)
 	var asking sync.WaitGroup
 	defer asking.Wait()
 	for {
@@ -252,25 +219,22 @@ func (l *line) receive(ctx context.Context, stream pluginv1.Plugin_ConnectClient
 				l.settle(ctx, out)
 			}
 		case *pluginv1.FromPlugin_Request:
-			select {
-			case room <- struct{}{}:
-			case <-ctx.Done():
-				return nil
-			}
-			asking.Go(func() {
-				defer func() { <-room }()
-				answer := l.answer(ctx, m.Request)
-				select {
-				case l.answers <- answer:
-				case <-ctx.Done():
-				}
-			})
+			l.asked.take(ctx, m.Request, &asking)
+		case *pluginv1.FromPlugin_Counters:
+			l.stats.count(m.Counters.GetCounters())
 		}
 	}
 }
 
 func (l *line) settle(ctx context.Context, out *pluginv1.Outcome) {
 	index := out.GetDelivery() >> feedShift
+	if index == firstTimer>>feedShift {
+		select {
+		case l.asked.timers.outcomes <- out:
+		case <-ctx.Done():
+		}
+		return
+	}
 	if index >= uint64(len(l.feeds)) {
 		l.stray()
 		return

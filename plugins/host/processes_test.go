@@ -84,7 +84,7 @@ func recorder(work func(ctx context.Context, h *sdk.Host, id string) error) sdk.
 	p.Configure = func(_ context.Context, h *sdk.Host, _ struct{}) ([]sdk.Feed, error) {
 		return []sdk.Feed{{Handlers: sdk.Handlers{OnEvent: func(ctx context.Context, d *sdk.Delivery) error {
 			id := fmt.Sprintf("%s/%d", d.Event.ID, os.Getpid())
-			if err := d.Do(ctx, event.Action{ID: id, Type: event.MarkAsRead}); err != nil {
+			if _, err := d.Do(ctx, event.Action{ID: id, Type: event.MarkAsRead}); err != nil {
 				return err
 			}
 			return work(ctx, h, d.Event.ID)

@@ -17,6 +17,12 @@ type Stats struct {
 	// Live counts typing events passed on, LiveDropped those that it was too
 	// slow for.
 	Live, LiveDropped atomic.Uint64
+	// Timers is how many timers it has.
+	Timers atomic.Int64
+
+	counters counters
+	// refusal is why an action of it was refused lately.
+	refusal atomic.Pointer[string]
 
 	mu       sync.Mutex
 	state    State
@@ -67,7 +73,24 @@ type Status struct {
 	LiveDropped uint64        `json:"live_dropped"`
 	// Echoes counts events of its own making that were not delivered to it.
 	Echoes uint64 `json:"echoes"`
+	// LastRefusal is why an action was refused lately.
+	LastRefusal string `json:"last_refusal,omitempty"`
+	// Timers is how many timers it has set.
+	Timers int64 `json:"timers"`
+	// Counters are what it counts itself, CountersDropped how often it told of
+	// one that it may not have.
+	Counters        []Counter `json:"counters,omitempty"`
+	CountersDropped uint64    `json:"counters_dropped,omitempty"`
 }
+
+// refused counts an action that was not taken.
+func (s *Stats) refused(err error) {
+	s.Refused.Add(1)
+	reason := feed.Clip(err.Error())
+	s.refusal.Store(&reason)
+}
+
+func (s *Stats) count(list []*pluginv1.Counter) { s.counters.add(list) }
 
 func (s *Stats) feed(name string) *feed.Stats {
 	s.mu.Lock()
@@ -118,6 +141,11 @@ func (s *Stats) Snapshot(name string) Status {
 		Restarts: max(0, s.starts-1), Version: s.manifest.GetVersion(),
 		Accepted: s.Accepted.Load(), Refused: s.Refused.Load(),
 		Live: s.Live.Load(), LiveDropped: s.LiveDropped.Load(),
+		Timers: s.Timers.Load(),
+	}
+	st.Counters, st.CountersDropped = s.counters.snapshot()
+	if r := s.refusal.Load(); r != nil {
+		st.LastRefusal = *r
 	}
 	for _, name := range s.order {
 		f := s.feeds[name]

@@ -11,6 +11,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/hashicorp/go-plugin"
 
+	"github.com/switchboard-dev/switchboard/plugins/host/filter"
 	"github.com/switchboard-dev/switchboard/plugins/host/process"
 	pluginv1 "github.com/switchboard-dev/switchboard/proto/plugin/v1"
 )
@@ -36,6 +37,7 @@ type supervised struct {
 
 // New returns a host of the given plugins. It starts nothing before Run.
 func New(specs []Spec, o Options) *Host {
+	o.decoded = filter.NewCache()
 	h := &Host{o: o}
 	for _, s := range specs {
 		stats := &Stats{}

@@ -149,3 +149,14 @@ func (w *world) LookUp(_ context.Context, account, conversation string) (host.Co
 	}
 	return c, nil
 }
+
+// timersOf are the keys of the plugin's timers, in order.
+func (w *world) timersOf(plugin string) string {
+	list, _ := w.All(context.Background(), plugin)
+	keys := make([]string, 0, len(list))
+	for _, t := range list {
+		keys = append(keys, t.Key)
+	}
+	slices.Sort(keys)
+	return strings.Join(keys, " ")
+}

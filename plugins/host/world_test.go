@@ -194,9 +194,6 @@ func (f *memoryFeed) take() feed.Delivery {
 		if !wanted || f.w.settled[f.key][f.next] {
 			continue
 		}
-		if len(f.out) >= f.spec.Held {
-			return nil
-		}
 		f.next++
 		return f.give(f.next - 1)
 	}
@@ -208,6 +205,9 @@ func (f *memoryFeed) give(sequence uint64) *memoryDelivery {
 	return &memoryDelivery{f, f.w.log[sequence], sequence}
 }
 
+// Request is of no account: there is room for all.
+func (f *memoryFeed) Request(int) {}
+
 func (f *memoryFeed) Close() { f.w.change(func() { delete(f.w.open, f.key) }) }
 
 type memoryDelivery struct {
@@ -216,10 +216,12 @@ type memoryDelivery struct {
 	sequence uint64
 }
 
-func (d *memoryDelivery) Event() event.Event { return d.event }
-func (d *memoryDelivery) Sequence() uint64   { return d.sequence }
-func (d *memoryDelivery) Key() string        { return d.event.ID }
-func (d *memoryDelivery) Again() bool        { return false }
+func (d *memoryDelivery) Event() event.Event                         { return d.event }
+func (d *memoryDelivery) Park()                                      {}
+func (d *memoryDelivery) Fetch(context.Context) (event.Event, error) { return d.event, nil }
+func (d *memoryDelivery) Sequence() uint64                           { return d.sequence }
+func (d *memoryDelivery) Key() string                                { return d.event.ID }
+func (d *memoryDelivery) Again() bool                                { return false }
 
 func (d *memoryDelivery) Ack() error {
 	d.f.w.change(func() {

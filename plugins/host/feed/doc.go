@@ -2,20 +2,33 @@
 // one feed from their source, lets them into the plugin, and settles what
 // became of them.
 //
-//	Source ──Next──▶ take ──▶ lane by conversation ──▶ window ──Deliver──▶ plugin
-//	   ▲                          ▲        │                                 │
-//	   │                          └─ wait ─┤ retry, pause                    │
-//	   └── Ack, Hold, Dead ────────────────┴◀──────────── Settle ────────────┘
+//	Source ──Next──▶ filter ──▶ lane by conversation ──▶ window, rate ──Deliver──▶ plugin
+//	   ▲                             ▲        │                                      │
+//	   │                             └─ wait ─┤ retry, pause                         │
+//	   └── Ack, Hold, Dead ───────────────────┴◀─────────────── Settle ──────────────┘
 //
 // Events come in order per conversation, at least once: the next of a
 // conversation is delivered when the one before has its outcome, through
 // retries. A conversation in retry holds up itself alone. What is out of
 // attempts is a dead letter before it is acknowledged. What has no outcome when
 // the feed ends stays with its source, and comes again.
+//
+// # Bounds
+//
+// Up to Window deliveries are inside the plugin. Up to Held events are in
+// memory: no more are requested beyond. But those that wait for long, because
+// their conversation is in retry or far behind, are parked: of them only the
+// place in the stream is kept, they are fetched again when their turn comes,
+// and there may be Parked of them. So what waits keeps nothing else from
+// coming.
+//
+// A plugin that has not said within Timeout, and 5 s more, what became of a
+// delivery hangs; Run ends with an error for the plugin to be started again.
 package feed
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -29,23 +42,36 @@ type Spec struct {
 	Plugin, Feed string
 	Accounts     []string
 	Events       []event.Pattern
-	// Held is how many deliveries may be out at once, neither acknowledged nor
-	// dead. The feed takes all that come.
+	// Held is how many deliveries may come before more are requested.
 	Held int
+	// Parked is how many may be out at once, neither acknowledged nor dead.
+	Parked int
 }
 
 // Source is an ordered stream of events, at least once.
 type Source interface {
-	// Next waits for the next delivery.
+	// Next waits for the next delivery. The feed takes all that come.
 	Next(ctx context.Context) (Delivery, error)
+	// Request allows n more deliveries, beside those allowed before. It does
+	// not block. It may be called while Next waits.
+	Request(n int)
 	// Close ends the source; its position stays.
 	Close()
 }
 
+// ErrGone is what [Delivery.Fetch] returns when the event is no longer stored.
+var ErrGone = errors.New("the event is no longer stored")
+
 // Delivery is one event of a source on its way. It comes again when it is
 // neither acknowledged nor held for a while.
 type Delivery interface {
+	// Event is the event; after Park, nothing.
 	Event() event.Event
+	// Park lets go of the event, whose data may be large. All else stays.
+	Park()
+	// Fetch reads the event of a parked delivery from where it is stored. Hold
+	// may be called meanwhile.
+	Fetch(ctx context.Context) (event.Event, error)
 	// Sequence tells which event of the feed it is; it grows.
 	Sequence() uint64
 	// Key is the idempotency key for a receiver: the event's id, and a fresh
@@ -68,11 +94,22 @@ type Options struct {
 	Source       Source
 	// OwnEchoes: it also has the events that the plugin's own actions caused.
 	OwnEchoes bool
-	// Window is how many deliveries are inside the plugin at once.
-	Window int
-	// Retries are the waits before each further attempt; after the last, an
-	// event is a dead letter.
+	// Filter says which events the feed wants; an error makes a dead letter of
+	// the event. nil: all.
+	Filter func(event.Event) (bool, error)
+	// Window is how many deliveries are inside the plugin at once; Held and
+	// Parked are those of the source's [Spec].
+	Window, Held, Parked int
+	// Rate is how many deliveries there are per second; 0: as they come.
+	Rate float64
+	// Unordered: an event in retry holds up no other, not even of its
+	// conversation.
+	Unordered bool
+	// Retries are the waits before each further attempt, give or take a fifth;
+	// after the last, an event is a dead letter.
 	Retries []time.Duration
+	// Timeout is how long the plugin has for one delivery.
+	Timeout time.Duration
 	// Deliver hands a delivery to the plugin. It should have room for the whole
 	// window: while it blocks, nothing else of the feed goes on.
 	Deliver func(context.Context, *pluginv1.Delivery)

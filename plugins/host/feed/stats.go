@@ -8,9 +8,9 @@ import (
 // Stats are the counts of one feed, over restarts of its plugin. They are safe
 // for concurrent use.
 type Stats struct {
-	delivered, acked, retried, dead, echoes atomic.Uint64
-	held, paused                            atomic.Int64
-	reason                                  atomic.Pointer[string]
+	delivered, acked, retried, dead, echoes, filtered atomic.Uint64
+	held, paused                                      atomic.Int64
+	reason                                            atomic.Pointer[string]
 }
 
 // Status is a snapshot of a feed.
@@ -23,6 +23,8 @@ type Status struct {
 	Acked     uint64 `json:"acked"`
 	Retried   uint64 `json:"retried"`
 	Dead      uint64 `json:"dead"`
+	// Filtered counts the events that its filter kept out.
+	Filtered uint64 `json:"filtered"`
 	// Held is how many events wait in the host or are inside the plugin.
 	Held int64 `json:"held"`
 	// PausedUntil is when a pause ends; nil: not paused.
@@ -39,7 +41,7 @@ func (s *Stats) Echoes() uint64 { return s.echoes.Load() }
 func (s *Stats) Snapshot(name string) Status {
 	st := Status{
 		Name: name, Delivered: s.delivered.Load(), Acked: s.acked.Load(), Retried: s.retried.Load(),
-		Dead: s.dead.Load(), Held: s.held.Load(),
+		Dead: s.dead.Load(), Held: s.held.Load(), Filtered: s.filtered.Load(),
 	}
 	if ms := s.paused.Load(); ms > 0 {
 		until := time.UnixMilli(ms)

@@ -13,7 +13,7 @@ import (
 // event under it: what the plugin does is then part of it, though no plugin
 // knows of OpenTelemetry.
 func (f *Feed) trace(l *lane) event.Event {
-	e := l.queue[0].event
+	e := *l.queue[0].event
 	if f.Tracer == nil {
 		return e
 	}
@@ -36,10 +36,10 @@ func failure(out *pluginv1.Outcome) string {
 	case *pluginv1.Outcome_Ack:
 		return ""
 	case *pluginv1.Outcome_Retry:
-		return "retry: " + clip(r.Retry.GetReason())
+		return "retry: " + Clip(r.Retry.GetReason())
 	case *pluginv1.Outcome_Pause:
-		return "pause: " + clip(r.Pause.GetReason())
+		return "pause: " + Clip(r.Pause.GetReason())
 	default:
-		return "reject: " + clip(out.GetReject().GetReason())
+		return "reject: " + Clip(out.GetReject().GetReason())
 	}
 }

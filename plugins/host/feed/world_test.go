@@ -32,7 +32,11 @@ type world struct {
 	mu      sync.Mutex
 	changed chan struct{} // closed and made anew at each change
 	log     []event.Event // an event's sequence is its index
-	held    int           // how many may be out
+	allowed int           // how many more may come
+	parked  int           // how many may be out at once
+	fetches int
+	// fetch stands in the way of fetching; nil: nothing does.
+	fetch   func(e event.Event) error
 	next    uint64
 	again   []uint64
 	given   map[uint64]int
@@ -56,7 +60,7 @@ type dead struct {
 
 func newWorld() *world {
 	return &world{
-		changed: make(chan struct{}), held: 4096, given: map[uint64]int{}, out: map[uint64]bool{},
+		changed: make(chan struct{}), parked: 65536, given: map[uint64]int{}, out: map[uint64]bool{},
 		settled: map[uint64]bool{}, holds: map[uint64]int{},
 	}
 }
@@ -146,9 +150,10 @@ func (s source) take() feed.Delivery {
 		w.again = w.again[1:]
 		return w.give(sequence)
 	}
-	if w.next == uint64(len(w.log)) || len(w.out) >= w.held {
+	if w.next == uint64(len(w.log)) || len(w.out) >= w.parked || w.allowed == 0 {
 		return nil
 	}
+	w.allowed--
 	w.next++
 	return w.give(w.next - 1)
 }
@@ -156,8 +161,10 @@ func (s source) take() feed.Delivery {
 func (w *world) give(sequence uint64) *delivery {
 	w.given[sequence]++
 	w.out[sequence] = true
-	return &delivery{w, w.log[sequence], sequence, w.given[sequence]}
+	return &delivery{w: w, event: w.log[sequence], sequence: sequence, n: w.given[sequence]}
 }
+
+func (s source) Request(n int) { s.w.change(func() { s.w.allowed += n }) }
 
 func (s source) Close() {}
 
@@ -166,12 +173,31 @@ type delivery struct {
 	event    event.Event
 	sequence uint64
 	n        int
+	parked   bool
 }
 
-func (d *delivery) Event() event.Event { return d.event }
-func (d *delivery) Sequence() uint64   { return d.sequence }
-func (d *delivery) Key() string        { return d.event.ID }
-func (d *delivery) Again() bool        { return false }
+func (d *delivery) Sequence() uint64 { return d.sequence }
+func (d *delivery) Key() string      { return d.event.ID }
+func (d *delivery) Again() bool      { return false }
+
+func (d *delivery) Event() event.Event {
+	if d.parked {
+		return event.Event{}
+	}
+	return d.event
+}
+
+func (d *delivery) Park() { d.parked = true }
+
+func (d *delivery) Fetch(context.Context) (e event.Event, err error) {
+	d.w.change(func() {
+		d.w.fetches++
+		if e = d.w.log[d.sequence]; d.w.fetch != nil {
+			err = d.w.fetch(e)
+		}
+	})
+	return e, err
+}
 
 func (d *delivery) Ack() error {
 	d.w.change(func() {
@@ -253,6 +279,9 @@ func run(t *testing.T, w *world, plugin func(*pluginv1.Delivery) result, o feed.
 	r := &running{}
 	o.Plugin, o.Name, o.Source, o.Stats = "tester", "f", source{w}, &r.stats
 	o.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))
+	o.Window, o.Held, o.Parked = orElse(o.Window, 256), orElse(o.Held, 4096), orElse(o.Parked, 65536)
+	o.Timeout = orElse(o.Timeout, aDay)
+	w.change(func() { w.allowed, w.parked = o.Held, o.Parked })
 	o.Stray = func() { t.Error("an outcome of a delivery that is not under way") }
 	var f *feed.Feed
 	var working sync.WaitGroup
@@ -277,6 +306,14 @@ func run(t *testing.T, w *world, plugin func(*pluginv1.Delivery) result, o feed.
 		}
 	})
 	return r
+}
+
+func orElse[T comparable](v, otherwise T) T {
+	var zero T
+	if v == zero {
+		return otherwise
+	}
+	return v
 }
 
 var (

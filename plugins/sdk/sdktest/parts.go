@@ -132,6 +132,9 @@ func (f *stream) Next(ctx context.Context) (feed.Delivery, error) {
 	}
 }
 
+// Request is of no account: there is room for all.
+func (f *stream) Request(int) {}
+
 func (f *stream) Close() {}
 
 // delivery is a feed.Delivery that nothing needs to be told of.
@@ -140,13 +143,15 @@ type delivery struct {
 	sequence uint64
 }
 
-func (d *delivery) Event() event.Event                      { return d.event }
-func (d *delivery) Sequence() uint64                        { return d.sequence }
-func (d *delivery) Key() string                             { return d.event.ID }
-func (d *delivery) Again() bool                             { return false }
-func (d *delivery) Ack() error                              { return nil }
-func (d *delivery) Hold() error                             { return nil }
-func (d *delivery) Dead(context.Context, string, int) error { return nil }
+func (d *delivery) Event() event.Event                         { return d.event }
+func (d *delivery) Park()                                      {}
+func (d *delivery) Fetch(context.Context) (event.Event, error) { return d.event, nil }
+func (d *delivery) Sequence() uint64                           { return d.sequence }
+func (d *delivery) Key() string                                { return d.event.ID }
+func (d *delivery) Again() bool                                { return false }
+func (d *delivery) Ack() error                                 { return nil }
+func (d *delivery) Hold() error                                { return nil }
+func (d *delivery) Dead(context.Context, string, int) error    { return nil }
 
 // observed is the plugin's client with an ear on the outcomes.
 type observed struct {
