@@ -11,6 +11,9 @@
 //	GET  /v1/dead, /v1/dead/{sequence}  dead letters; one, with its body
 //	POST /v1/dead/{sequence}/replay     do its action again, and remove it
 //	DELETE /v1/dead/{sequence}          remove it
+//	GET  /v1/plugins, /v1/plugins/{plugin}      the plugins; one, with all about it
+//	POST /v1/plugins/{plugin}/{command}         restart, pause or resume
+//	GET  /v1/plugins/{plugin}/logs      its log, a JSON object a line
 //	GET  /healthz, /readyz              alive; ready, or why not
 //	GET  /metrics                       for Prometheus
 //
@@ -52,6 +55,8 @@ type Options struct {
 	Queue Queue
 	// Dead are the dead letters.
 	Dead DeadLetters
+	// Plugins are the plugins.
+	Plugins Plugins
 	// Metrics serves the metrics to Prometheus.
 	Metrics http.Handler
 	Log     *slog.Logger
@@ -71,6 +76,10 @@ func Handler(o Options) http.Handler {
 	mux.HandleFunc("GET /v1/dead/{sequence}", a.letter)
 	mux.HandleFunc("POST /v1/dead/{sequence}/replay", a.replay)
 	mux.HandleFunc("DELETE /v1/dead/{sequence}", a.drop)
+	mux.HandleFunc("GET /v1/plugins", a.plugins)
+	mux.HandleFunc("GET /v1/plugins/{plugin}", a.plugin)
+	mux.HandleFunc("POST /v1/plugins/{plugin}/{command}", a.pluginCommand)
+	mux.HandleFunc("GET /v1/plugins/{plugin}/logs", a.pluginLogs)
 	mux.Handle("/", Health(o))
 	return mux
 }
@@ -193,7 +202,7 @@ func codeOf(err error) int {
 		return http.StatusConflict
 	case errors.Is(err, event.ErrInvalidAction):
 		return http.StatusBadRequest
-	case errors.Is(err, outbox.ErrUnknownAccount), errors.Is(err, outbox.ErrNotWaiting), errors.Is(err, bus.ErrNoDeadLetter):
+	case errors.Is(err, ErrNoPlugin), errors.Is(err, outbox.ErrUnknownAccount), errors.Is(err, outbox.ErrNotWaiting), errors.Is(err, bus.ErrNoDeadLetter):
 		return http.StatusNotFound
 	case errors.Is(err, outbox.ErrFull):
 		return http.StatusTooManyRequests

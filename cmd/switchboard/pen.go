@@ -35,7 +35,7 @@ func (p pen) state(s string) string {
 	switch s {
 	case string(link.Connected), string(host.Running):
 		return p.good(s)
-	case string(link.Disconnected), string(link.Error), string(host.Refused), string(host.Stopped):
+	case string(link.Disconnected), string(link.Error), string(host.Refused), string(host.CrashLooping), string(host.Stopped):
 		return p.bad(s)
 	}
 	return p.warn(s)

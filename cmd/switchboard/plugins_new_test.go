@@ -71,17 +71,17 @@ func TestThePythonExampleWorks(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	answers(t, file, "Where is my order #48213?", "Order 48213 left us this morning.")
+	answersInBridge(t, file, "Where is my order #48213?", "Order 48213 left us this morning.")
 }
 
 func greets(t *testing.T, file string) {
 	t.Helper()
-	answers(t, file, "hello", "Hello! We will be with you in a minute.")
+	answersInBridge(t, file, "hello", "Hello! We will be with you in a minute.")
 }
 
-// answers runs a bridge by a configuration, over a simulated backend, and has
+// answersInBridge runs a bridge by a configuration, over a simulated backend, and has
 // a customer write what its plugin must answer, so that it is confirmed.
-func answers(t *testing.T, file, question, want string) {
+func answersInBridge(t *testing.T, file, question, want string) {
 	t.Helper()
 	backend := simulator.New(simulator.Options{Accounts: []simulator.Account{{ID: "7", Token: "demo-token"}}, EchoRef: true})
 	server := httptest.NewServer(backend)

@@ -37,8 +37,8 @@ const closeTimeout = 3 * time.Second
 const exportTimeout = time.Second
 
 // serve runs a bridge until ctx ends: built from the bottom up, stopped from
-// the top down.
-func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error) {
+// the top down. re has it take up a changed configuration.
+func serve(ctx context.Context, cfg *config.Config, re reload, log *slog.Logger) (err error) {
 	seen, err := newTelemetry(ctx, log)
 	if err != nil {
 		return err
@@ -87,7 +87,8 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error
 	seen.counters.of(h.Status)
 	options := api.Options{
 		Status: func() any { return r.status() }, Unready: r.unready,
-		Act: br.Door().Act, Queue: br.Door(), Dead: b, Tail: b.Tail, Link: br.Link, Metrics: seen.page, Log: log,
+		Act: br.Door().Act, Queue: br.Door(), Dead: b, Tail: b.Tail, Link: br.Link, Plugins: hostPlugins{h},
+		Metrics: seen.page, Log: log,
 	}
 	// What a killed bridge left there; the lock says that nobody uses it.
 	if err := os.RemoveAll(cfg.RuntimeDir()); err != nil {
@@ -107,7 +108,8 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error
 		}
 		parts = append(parts, part{"http", func(ctx context.Context) error { return api.Serve(ctx, l, api.Health(options), log) }})
 	}
-	parts = append(parts, part{"nats upkeep", b.Upkeep}, part{"wake", wakes(cfg, br, log)}, part{"bridge", br.Run}, part{"bots", bots.Run}, part{"plugins", h.Run})
+	parts = append(parts, part{"nats upkeep", b.Upkeep}, part{"wake", wakes(cfg, br, log)}, part{"bridge", br.Run}, part{"bots", bots.Run}, part{"plugins", h.Run},
+		part{"reload", func(ctx context.Context) error { return re.run(ctx, cfg, h, log) }})
 
 	log.Info("bridge is running", "version", version, "accounts", len(cfg.Accounts), "plugins", len(cfg.Plugins),
 		"bots", len(cfg.Bots), "nats", natsName(b), "data", cfg.DataDir)
@@ -219,6 +221,7 @@ func specs(cfg *config.Config, plugins []string) ([]host.Spec, error) {
 		for key, value := range p.Env {
 			s.Env = append(s.Env, key+"="+value)
 		}
+		slices.Sort(s.Env) // the same is the same after a reload
 		if p.Use != "" {
 			s.Path, s.Args = process.Self(), []string{"plugin", p.Use}
 		} else {
@@ -237,8 +240,11 @@ func specs(cfg *config.Config, plugins []string) ([]host.Spec, error) {
 		if s.Config, err = json.Marshal(p.Config); err != nil {
 			return nil, fmt.Errorf("plugins.%s.config: %w", name, err)
 		}
+		if s.Shown, err = json.Marshal(p.Redacted()); err != nil {
+			return nil, fmt.Errorf("plugins.%s.config: %w", name, err)
+		}
 		if len(p.Config) == 0 {
-			s.Config = []byte("{}")
+			s.Config, s.Shown = []byte("{}"), []byte("{}")
 		}
 		list = append(list, s)
 	}
@@ -269,7 +275,7 @@ func (r *bridgeRun) unready() []string {
 		}
 	}
 	for _, p := range r.host.Status() {
-		if p.State != host.Running {
+		if p.State != host.Running && p.State != host.Paused { // that one is as it is wanted
 			reasons = append(reasons, fmt.Sprintf("plugin %s is %s: %s", p.Name, p.State, p.Reason))
 		}
 	}

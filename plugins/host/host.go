@@ -51,6 +51,9 @@ type Spec struct {
 	Actions  []event.ActionType
 	// Config is the plugin's configuration, one JSON object.
 	Config []byte
+	// Shown is Config as it may be shown, as far as that can be told without
+	// the plugin's schema; nil: it is not shown.
+	Shown []byte
 	// StoreBytes is how much it may keep, keys and values and timers together;
 	// 0: 16 MiB. Who makes the [Store] holds it.
 	StoreBytes int64

@@ -36,6 +36,8 @@ type line struct {
 	stats      *Stats
 	// complaints bounds what a plugin that keeps doing wrong adds to the log.
 	complaints rate.Sometimes
+	pulse      *pulse
+	up         func()
 }
 
 // maxBatch bounds how many deliveries go in one message; 64 is where the gain
@@ -64,6 +66,13 @@ func Run(ctx context.Context, client pluginv1.PluginClient, spec Spec, o Options
 		return err
 	}
 	stats.described(manifest)
+	return connect(ctx, client, spec, configured, o, stats, func() {})
+}
+
+// connect serves a plugin that is configured, as [Run] does. It calls up when
+// the plugin is connected.
+func connect(ctx context.Context, client pluginv1.PluginClient, spec Spec, configured *pluginv1.ConfigureResponse, o Options,
+	stats *Stats, up func()) error {
 	if o.decoded == nil {
 		o.decoded = filter.NewCache()
 	}
@@ -72,7 +81,7 @@ func Run(ctx context.Context, client pluginv1.PluginClient, spec Spec, o Options
 		tracer:  tracing.New(o.TracerProvider, "plugins/host"),
 		log:     o.Log.With("plugin", spec.Name),
 		answers: make(chan *pluginv1.Answer), live: make(chan event.Event, liveBuffer),
-		complaints: rate.Sometimes{First: 10, Interval: time.Second},
+		complaints: rate.Sometimes{First: 10, Interval: time.Second}, pulse: newPulse(), up: up,
 	}
 	return l.run(ctx, client, configured.GetFeeds())
 }
@@ -84,7 +93,7 @@ func (l *line) run(ctx context.Context, client pluginv1.PluginClient, declared [
 	l.deliveries = make(chan *pluginv1.Delivery, len(declared)*l.limits.Window)
 	l.asked = newRequests(l)
 	if err := l.asked.timers.load(ctx); err != nil {
-		return err
+		return &ourFault{err}
 	}
 	for i, d := range declared {
 		f, err := l.open(ctx, i, d)
@@ -96,7 +105,7 @@ func (l *line) run(ctx context.Context, client pluginv1.PluginClient, declared [
 	}
 	stopLive, err := l.openLive(ctx, declared)
 	if err != nil {
-		return err
+		return &ourFault{err}
 	}
 	defer stopLive()
 
@@ -105,6 +114,7 @@ func (l *line) run(ctx context.Context, client pluginv1.PluginClient, declared [
 		return fmt.Errorf("connect to plugin %s: %w", l.spec.Name, err)
 	}
 	l.stats.set(Running, "")
+	l.up()
 
 	var working sync.WaitGroup
 	defer working.Wait()
@@ -130,6 +140,11 @@ func (l *line) run(ctx context.Context, client pluginv1.PluginClient, declared [
 		}
 	})
 	working.Go(func() { feeding.Wait(); close(fed) })
+	working.Go(func() {
+		if err := l.pulse.watch(lineCtx, l.spec.Name); err != nil {
+			cut(err)
+		}
+	})
 	working.Go(func() {
 		if err := l.receive(lineCtx, stream); err != nil {
 			cut(err)
@@ -172,6 +187,8 @@ func (l *line) send(ctx context.Context, stream pluginv1.Plugin_ConnectClient, d
 		case e := <-l.live:
 			l.stats.Live.Add(1)
 			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Live{Live: &pluginv1.Live{Event: feed.Wire(e)}}}
+		case n := <-l.pulse.pings:
+			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Ping{Ping: &pluginv1.Ping{Number: n}}}
 		case <-drain:
 			drain = nil
 			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Drain{Drain: &pluginv1.Drain{}}}
@@ -206,7 +223,9 @@ func (l *line) receive(ctx context.Context, stream pluginv1.Plugin_ConnectClient
 	var asking sync.WaitGroup
 	defer asking.Wait()
 	for {
+		l.pulse.listen()
 		msg, err := stream.Recv()
+		l.pulse.heard()
 		if errors.Is(err, io.EOF) {
 			return fmt.Errorf("plugin %s ended the line", l.spec.Name)
 		}
@@ -218,6 +237,8 @@ func (l *line) receive(ctx context.Context, stream pluginv1.Plugin_ConnectClient
 			for _, out := range m.Outcomes.GetOutcomes() {
 				l.settle(ctx, out)
 			}
+		case *pluginv1.FromPlugin_Pong:
+			l.stats.health(brief(m.Pong.GetUnhealthy()))
 		case *pluginv1.FromPlugin_Request:
 			l.asked.take(ctx, m.Request, &asking)
 		case *pluginv1.FromPlugin_Counters:

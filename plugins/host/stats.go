@@ -31,8 +31,16 @@ type Stats struct {
 	starts   int
 	pid      int
 	manifest *pluginv1.Manifest
-	feeds    map[string]*feed.Stats
-	order    []string
+	// unhealthy is what it says keeps it from its work; sound is since when
+	// nothing does, zero: something does; longest is the longest such time of
+	// this process, before sound.
+	unhealthy string
+	sound     time.Time
+	longest   time.Duration
+	rejected  string
+	ends      []Ended
+	feeds     map[string]*feed.Stats
+	order     []string
 }
 
 // State is where a plugin stands.
@@ -47,8 +55,14 @@ const (
 	// Waiting: it ended, and is started again after a while.
 	Waiting State = "waiting"
 	// Refused: it or its configuration is not acceptable; it is not started
-	// again.
+	// again before the operator says so, or gives it another configuration.
 	Refused State = "refused"
+	// CrashLooping: it crashed too often, and is set aside like one that is
+	// refused.
+	CrashLooping State = "crashlooping"
+	// Paused: the operator has set it aside, until it is resumed or the host
+	// begins anew.
+	Paused State = "paused"
 	// Stopped: the host has stopped it.
 	Stopped State = "stopped"
 )
@@ -60,6 +74,11 @@ type Status struct {
 	// Reason says why it is in that state; empty where there is nothing to say.
 	Reason string    `json:"reason,omitempty"`
 	Since  time.Time `json:"since"`
+	// Unhealthy is what the plugin itself says keeps it from its work.
+	Unhealthy string `json:"unhealthy,omitempty"`
+	// Rejected says why the latest configuration of it is not in force: the one
+	// before is.
+	Rejected string `json:"rejected,omitempty"`
 	// PID is its process's; 0: it has none.
 	PID int `json:"pid,omitempty"`
 	// Restarts is how often it was started again.
@@ -119,9 +138,14 @@ func (s *Stats) set(state State, reason string) {
 	s.state, s.reason, s.since = state, reason, time.Now()
 	if state == Starting {
 		s.starts++
+		s.longest = 0
 	}
 	if state != Running {
 		s.pid = 0
+		s.stopClock()
+		s.unhealthy = ""
+	} else {
+		s.sound = s.since
 	}
 }
 
@@ -137,7 +161,7 @@ func (s *Stats) Snapshot(name string) Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := Status{
-		Name: name, State: s.state, Reason: s.reason, Since: s.since, PID: s.pid,
+		Name: name, State: s.state, Reason: s.reason, Since: s.since, Unhealthy: s.unhealthy, Rejected: s.rejected, PID: s.pid,
 		Restarts: max(0, s.starts-1), Version: s.manifest.GetVersion(),
 		Accepted: s.Accepted.Load(), Refused: s.Refused.Load(),
 		Live: s.Live.Load(), LiveDropped: s.LiveDropped.Load(),

@@ -1,0 +1,351 @@
+package host_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/switchboard-dev/switchboard/plugins/host"
+	"github.com/switchboard-dev/switchboard/plugins/sdk"
+	pluginv1 "github.com/switchboard-dev/switchboard/proto/plugin/v1"
+)
+
+// handling counts what handlers have in hand, and of which start.
+type handling struct {
+	mu     sync.Mutex
+	inside map[string]int // by event
+	twice  []string       // were inside two at once
+	by     []string       // "event/config", in order
+}
+
+// plugin serves a plugin whose handlers take some time. Its configuration says
+// who it is; "bad" is not accepted.
+func (h *handling) plugin(spec host.Spec, _ int) (pluginv1.PluginServer, error) {
+	who := string(spec.Config)
+	p := anyPlugin(func(_ context.Context, d *sdk.Delivery) error {
+		h.mu.Lock()
+		if h.inside[d.Event.ID]++; h.inside[d.Event.ID] > 1 {
+			h.twice = append(h.twice, d.Event.ID)
+		}
+		h.by = append(h.by, d.Event.ID+"/"+who)
+		h.mu.Unlock()
+		time.Sleep(7 * time.Millisecond)
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.inside[d.Event.ID]--
+		return nil
+	})
+	configure := p.Configure
+	p.Configure = func(ctx context.Context, at *sdk.Host, c struct{}) ([]sdk.Feed, error) {
+		if strings.Contains(who, "bad") {
+			return nil, errors.New("is bad")
+		}
+		return configure(ctx, at, c)
+	}
+	// The schema has no field; what the test writes into it is for the test.
+	return anyConfig{p.Server(slog.New(slog.DiscardHandler))}, nil
+}
+
+// anyConfig takes every configuration.
+type anyConfig struct{ pluginv1.PluginServer }
+
+func (p anyConfig) Describe(context.Context, *pluginv1.DescribeRequest) (*pluginv1.Manifest, error) {
+	return &pluginv1.Manifest{Name: "tester", Version: "1"}, nil
+}
+
+func (p anyConfig) Configure(ctx context.Context, r *pluginv1.ConfigureRequest) (*pluginv1.ConfigureResponse, error) {
+	return p.PluginServer.Configure(ctx, &pluginv1.ConfigureRequest{Name: r.GetName(), Config: []byte("{}"), Accounts: r.GetAccounts()})
+}
+
+func newHandling() *handling { return &handling{inside: map[string]int{}} }
+
+// config is the spec of "tester" with that configuration.
+func config(text string) host.Spec {
+	spec := granted()
+	spec.Config = []byte(strconv.Quote(text))
+	return spec
+}
+
+func TestAChangeOfConfigurationLosesAndDoublesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const conversations, each = 20, 200
+		w, inside := newWorld(aDay), newHandling()
+		m := &memory{serve: inside.plugin}
+		h := inMemory(t, w, m, config("v0"))
+		go func() {
+			for n := range each {
+				for c := range conversations {
+					w.publish(message(strconv.Itoa(c), n+1))
+				}
+				time.Sleep(3 * time.Millisecond)
+			}
+		}()
+		for v := 1; v <= 10; v++ {
+			time.Sleep(100 * time.Millisecond)
+			done, err := h.Apply(t.Context(), []host.Spec{config(fmt.Sprint("v", v))})
+			if err != nil || len(done.Failed) > 0 || !slices.Equal(done.Changed, []string{"tester"}) {
+				t.Errorf("change %d: %+v, %v", v, done, err)
+			}
+			if s := h.is(t, "tester", host.Running); s.Restarts != v {
+				t.Errorf("change %d: %+v", v, s)
+			}
+		}
+		w.acked(t, defaultFeed, conversations*each)
+		if len(inside.twice) > 0 {
+			t.Errorf("inside two at once: %v", inside.twice)
+		}
+		seen, last := map[string]int{}, map[string]int{}
+		for _, entry := range inside.by {
+			id, _, _ := strings.Cut(entry, "/")
+			seen[id]++
+			conversation, number, _ := strings.Cut(id, "-")
+			n, _ := strconv.Atoi(number)
+			if n != last[conversation]+1 {
+				t.Errorf("%s handled after %d", entry, last[conversation])
+			}
+			last[conversation] = n
+		}
+		if len(seen) != conversations*each || len(inside.by) != len(seen) {
+			t.Errorf("%d events handled, %d times", len(seen), len(inside.by))
+		}
+		by := map[string]bool{}
+		for _, entry := range inside.by {
+			_, who, _ := strings.Cut(entry, "/")
+			by[who] = true
+		}
+		if len(by) != 11 || m.most != 2 {
+			t.Errorf("handled by %d configurations, with up to %d plugins at once", len(by), m.most)
+		}
+	})
+}
+
+func TestAChangeThatIsRefusedLeavesTheOldOneRunning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, inside := newWorld(aDay), newHandling()
+		m := &memory{}
+		m.serve = func(s host.Spec, n int) (pluginv1.PluginServer, error) {
+			if strings.Contains(string(s.Config), "missing") {
+				return nil, errDown
+			}
+			return inside.plugin(s, n)
+		}
+		h := inMemory(t, w, m, config("v0"))
+		pid := h.is(t, "tester", host.Running).PID
+		for _, text := range []string{"bad", "missing"} {
+			done, err := h.Apply(t.Context(), []host.Spec{config(text)})
+			if err != nil || len(done.Failed) != 1 || done.Failed["tester"] == nil {
+				t.Errorf("%s: %+v, %v", text, done, err)
+			}
+			s := h.is(t, "tester", host.Running)
+			if s.PID != pid || s.Rejected != done.Failed["tester"].Error() || s.Restarts != 0 {
+				t.Errorf("%s: %+v", text, s)
+			}
+		}
+		w.publish(message("a", 1))
+		w.acked(t, defaultFeed, 1)
+		if inside.by[0] != `a-1/"v0"` {
+			t.Errorf("handled %v", inside.by)
+		}
+		// What is in force is what the next change is measured by.
+		if done, err := h.Apply(t.Context(), []host.Spec{config("v0")}); err != nil || len(done.Changed) > 0 {
+			t.Errorf("%+v, %v", done, err)
+		}
+		if done, err := h.Apply(t.Context(), []host.Spec{config("v1")}); err != nil || len(done.Failed) > 0 {
+			t.Errorf("%+v, %v", done, err)
+		}
+		if s := h.is(t, "tester", host.Running); s.Rejected != "" || s.PID == pid {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+func TestApplyTouchesOnlyWhatChanged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(aDay)
+		h := inMemory(t, w, &memory{serve: good}, named("same", "gone", "other")...)
+		pid := h.is(t, "same", host.Running).PID
+		specs := named("new", "other", "same")
+		specs[1].Actions = nil
+		done, err := h.Apply(t.Context(), specs)
+		if err != nil || len(done.Failed) > 0 || !slices.Equal(done.Added, []string{"new"}) ||
+			!slices.Equal(done.Changed, []string{"other"}) || !slices.Equal(done.Removed, []string{"gone"}) {
+			t.Errorf("%+v, %v", done, err)
+		}
+		synctest.Wait()
+		var names []string
+		for _, s := range h.Status() {
+			names = append(names, s.Name)
+			if s.State != host.Running {
+				t.Errorf("%s is %s: %s", s.Name, s.State, s.Reason)
+			}
+		}
+		if !slices.Equal(names, []string{"new", "other", "same"}) {
+			t.Errorf("there are %v", names)
+		}
+		if h.status("same").PID != pid {
+			t.Error("the one that did not change was started again")
+		}
+		if _, open := w.open["gone/default"]; open || len(w.open) != 3 {
+			t.Errorf("open feeds: %d", len(w.open))
+		}
+		if err := h.Restart(t.Context(), "gone"); !errors.Is(err, host.ErrNoPlugin) {
+			t.Errorf("restart of what is gone: %v", err)
+		}
+		h.stop()
+		if _, err := h.Apply(t.Context(), named("late")); !errors.Is(err, host.ErrStopped) {
+			t.Errorf("after the end: %v", err)
+		}
+	})
+}
+
+func TestAChangeBringsBackWhatWasSetAside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inside := newHandling()
+		m := &memory{serve: inside.plugin}
+		m.dies = func(s host.Spec, _ int) time.Duration {
+			if strings.Contains(string(s.Config), "crash") {
+				return time.Second
+			}
+			return 0
+		}
+		h := inMemory(t, newWorld(aDay), m, config("bad"))
+		for _, step := range []struct {
+			text  string
+			after time.Duration
+			state host.State
+		}{
+			{"bad", time.Minute, host.Refused}, {"v1", 0, host.Running}, {"crash", time.Minute, host.CrashLooping},
+			{"bad", 0, host.Refused}, {"v2", 0, host.Running},
+		} {
+			if _, err := h.Apply(t.Context(), []host.Spec{config(step.text)}); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(step.after)
+			h.is(t, "tester", step.state)
+		}
+	})
+}
+
+func TestAPausedPluginIsNotFedUntilItIsResumed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, inside := newWorld(aDay), newHandling()
+		m := &memory{serve: inside.plugin}
+		h := inMemory(t, w, m, config("v0"))
+		w.publish(message("a", 1), message("a", 2))
+		time.Sleep(time.Millisecond) // a-1 is inside
+		if err := h.Pause(t.Context(), "tester"); err != nil {
+			t.Fatal(err)
+		}
+		if s := h.is(t, "tester", host.Paused); s.PID != 0 || len(m.alive) != 0 {
+			t.Errorf("%d live, status %+v", len(m.alive), s)
+		}
+		if got := w.ackedIDs(defaultFeed); !slices.Equal(got, []string{"a-1"}) {
+			t.Errorf("acknowledged %v: it was not drained", got)
+		}
+		w.publish(message("a", 3))
+		time.Sleep(aDay / 2)
+		if err := h.Restart(t.Context(), "tester"); err == nil {
+			t.Error("it is restarted while paused")
+		}
+		// Another configuration does not wake it, and is in force when it wakes.
+		if done, err := h.Apply(t.Context(), []host.Spec{config("v1")}); err != nil || len(done.Failed) > 0 {
+			t.Errorf("%+v, %v", done, err)
+		}
+		h.is(t, "tester", host.Paused)
+		if err := h.Resume(t.Context(), "tester"); err != nil {
+			t.Fatal(err)
+		}
+		w.acked(t, defaultFeed, 3)
+		if want := []string{`a-1/"v0"`, `a-2/"v1"`, `a-3/"v1"`}; !slices.Equal(inside.by, want) {
+			t.Errorf("handled %v, want %v", inside.by, want)
+		}
+		if err := h.Resume(t.Context(), "tester"); err == nil || !strings.Contains(err.Error(), "is not paused") {
+			t.Errorf("resumed twice: %v", err)
+		}
+	})
+}
+
+func TestARestartIsAnsweredWhenThePluginRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &memory{serve: good}
+		h := inMemory(t, newWorld(aDay), m, named("tester")...)
+		for range 10 { // and counts as no crash
+			before := h.status("tester").PID
+			if err := h.Restart(t.Context(), "tester"); err != nil {
+				t.Fatal(err)
+			}
+			if s := h.status("tester"); s.State != host.Running || s.PID == before {
+				t.Fatalf("status %+v", s)
+			}
+		}
+		if err := h.Restart(t.Context(), "stranger"); !errors.Is(err, host.ErrNoPlugin) {
+			t.Errorf("restart of a stranger: %v", err)
+		}
+		h.stop()
+		if err := h.Restart(t.Context(), "tester"); !errors.Is(err, host.ErrStopped) {
+			t.Errorf("restart after the end: %v", err)
+		}
+	})
+}
+
+func TestTheLogOfAPluginIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := inMemory(t, newWorld(aDay), &memory{serve: good}, named("tester", "other")...)
+		restart := func(n int) {
+			for range n {
+				if err := h.Restart(t.Context(), "tester"); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		count := func(n int) (records []string) {
+			t.Helper()
+			if err := h.Logs(t.Context(), "tester", n, false, func(line json.RawMessage) error {
+				var r struct{ Msg, Plugin string }
+				if err := json.Unmarshal(line, &r); err != nil || r.Plugin != "tester" {
+					t.Errorf("%s: %v", line, err)
+				}
+				records = append(records, r.Msg)
+				return nil
+			}); err != nil {
+				t.Error(err)
+			}
+			return records
+		}
+		restart(3)
+		if got := count(2); len(got) != 2 || got[1] != "plugin is restarted by the operator" {
+			t.Errorf("the last two: %q", got)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		followed := make(chan string, 10)
+		ended := make(chan error, 1)
+		go func() {
+			ended <- h.Logs(ctx, "tester", 1, true, func(line json.RawMessage) error { followed <- string(line); return nil })
+		}()
+		synctest.Wait()
+		restart(2)
+		synctest.Wait()
+		if len(followed) != 3 {
+			t.Errorf("%d records followed, want 3", len(followed))
+		}
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("the end of following: %v", err)
+		}
+		if got := len(count(5000)); got != 5 {
+			t.Errorf("%d records kept", got)
+		}
+		if err := h.Logs(t.Context(), "stranger", 1, false, nil); !errors.Is(err, host.ErrNoPlugin) {
+			t.Errorf("logs of a stranger: %v", err)
+		}
+	})
+}
