@@ -30,8 +30,9 @@ type Options struct {
 	Events float64
 	// Conversations is how many go on at a time. Zero: 20.
 	Conversations int
-	// Late is how late 99 of 100 events, and confirmations of actions, may be,
-	// and TooLate what none may be. Zero: 1s and 5s.
+	// Late is how late 99 of 100 events may be, and TooLate what none may be.
+	// Actions may take three times that until they are confirmed. Zero: 1s and
+	// 5s.
 	Late, TooLate time.Duration
 	// Parallel is how many rows are measured at once. Zero: 1.
 	Parallel int

@@ -118,6 +118,10 @@ func (r *Row) late(n *int, column string, all []time.Duration, b bounds) (p99, l
 	return of100.Seconds(), all[len(all)-1].Seconds()
 }
 
+// actionWays is how much longer than an event an action may take: it goes to the
+// queue, to the backend and back.
+const actionWays = 3
+
 // ends are how actions end.
 var ends = []event.Type{event.ActionConfirmed, event.ActionFailed, event.ActionExpired}
 
@@ -155,7 +159,7 @@ func (r *Row) acted(e *evidence) {
 			}
 		}
 	}
-	r.ActionP99, r.ActionMax = r.late(&r.Slow, "slow", took, e.bounds)
+	r.ActionP99, r.ActionMax = r.late(&r.Slow, "slow", took, bounds{actionWays * e.bounds.late, actionWays * e.bounds.tooLate})
 }
 
 // ended says how the bad plugin, and then all, came to an end.

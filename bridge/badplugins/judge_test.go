@@ -104,9 +104,9 @@ func TestEachBadColumnCanBeRed(t *testing.T) {
 		{"an action fails", func(e *evidence) { e.published[3].kind = event.ActionFailed }, []string{"failed"}},
 		{"an action is only sent", func(e *evidence) { e.published[3].kind = event.ActionSent }, []string{"untold"}},
 		{"the confirmation is late", func(e *evidence) {
-			e.published[3].at = e.published[3].at.Add(6 * time.Second)
-			e.delay(recorder, "r1", 6*time.Second)
-			e.delay(replier, "r1", 6*time.Second)
+			e.published[3].at = e.published[3].at.Add(16 * time.Second)
+			e.delay(recorder, "r1", 16*time.Second)
+			e.delay(replier, "r1", 16*time.Second)
 		}, []string{"slow"}},
 		{"a good plugin was started again", func(e *evidence) { e.goods[0].Restarts = 1 }, []string{"harmed"}},
 		{"a good plugin does not run", func(e *evidence) { e.goods[1].State = waiting }, []string{"harmed"}},

@@ -61,12 +61,12 @@ var table = []badPlugin{
 	},
 	{
 		name: "hangs", does: "deadlocks in a handler", ends: "noticed within 30 s, and started again",
-		play: playHang, judge: all(startedAgain, cameAgain),
+		play: playHang, judge: all(startedAgain, says("no outcome of event"), cameAgain),
 	},
 	{
 		name: "stopped", does: "is stopped with SIGSTOP", ends: "noticed within 30 s, killed, and started again",
 		play: playStopped, strike: func(pid int) error { return syscall.Kill(pid, syscall.SIGSTOP) },
-		judge: all(startedAgain, cameAgain),
+		judge: all(startedAgain, says("hangs"), cameAgain),
 	},
 	{
 		name: "silent", does: "starts and says nothing", ends: "killed after 30 s, which is its status",
