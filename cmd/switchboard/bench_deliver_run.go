@@ -69,9 +69,11 @@ func deliver(ctx context.Context, o deliverOptions) (r deliverReport, err error)
 		return r, err
 	}
 	o.Started("raw")
+	before := cpuTime(os.Getpid())
 	if r.Raw, err = raw(ctx, b, o.Events); err != nil {
 		return r, err
 	}
+	r.RawCPU = float64((cpuTime(os.Getpid()) - before).Microseconds()) / float64(o.Events)
 
 	runtime := filepath.Join(dir, "run")
 	if err := os.Mkdir(runtime, 0o700); err != nil {

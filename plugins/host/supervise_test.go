@@ -59,7 +59,7 @@ func TestTheWaitBeginsAnewAfterTenMinutesOfHealth(t *testing.T) {
 				m := &memory{
 					serve: func(host.Spec, int) (pluginv1.PluginServer, error) {
 						began := time.Now()
-						return &raw{feeds: rawFeeds("default"), connect: ponging(func() (string, bool) {
+						return &raw{feeds: rawFeeds("default"), deaf: true, connect: ponging(func() (string, bool) {
 							if tt.ill > 0 && time.Since(began) >= tt.ill {
 								return "the disk is full", true
 							}
@@ -198,7 +198,7 @@ func TestAPluginThatDoesNotAnswerPingsIsStartedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		silent := make(chan struct{})
 		m := &memory{serve: func(_ host.Spec, n int) (pluginv1.PluginServer, error) {
-			return &raw{feeds: rawFeeds("default"), connect: ponging(func() (string, bool) {
+			return &raw{feeds: rawFeeds("default"), deaf: true, connect: ponging(func() (string, bool) {
 				select {
 				case <-silent:
 					return "", n > 1
