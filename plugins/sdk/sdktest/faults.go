@@ -1,6 +1,11 @@
 package sdktest
 
 import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
 	"github.com/switchboard-dev/switchboard/plugins/host"
 	"github.com/switchboard-dev/switchboard/proto/event"
 )
@@ -53,20 +58,49 @@ func (l *Line) Conversation(account, id string, data string, messages ...string)
 	l.parts.conversations[account+"\x00"+id] = c
 }
 
-// Dead are the events that became dead letters, by feed and event, with their
-// reasons.
+// Outcomes are those of all attempts of an event so far, by every feed.
+func (l *Line) Outcomes(id string) []Outcome {
+	l.parts.mu.Lock()
+	defer l.parts.mu.Unlock()
+	return slices.Clone(l.parts.outcomes[id])
+}
+
+// Dead are the reasons of the events that became dead letters, by event.
 func (l *Line) Dead() map[string]string {
 	l.parts.mu.Lock()
 	defer l.parts.mu.Unlock()
-	dead := map[string]string{}
-	for id, reason := range l.parts.dead {
-		dead[id] = reason
-	}
-	return dead
+	return maps.Clone(l.parts.dead)
 }
 
-// Timers are those that the plugin has set and that are not done.
-func (l *Line) Timers() []host.Timer {
-	list, _ := l.parts.All(l.t.Context(), name)
-	return list
+// Timers are those that the plugin has set and that are not done, by key.
+func (l *Line) Timers() map[string]time.Time {
+	l.parts.mu.Lock()
+	defer l.parts.mu.Unlock()
+	at := map[string]time.Time{}
+	for key, t := range l.parts.timers {
+		at[key] = t.At
+	}
+	return at
 }
+
+// Counters are what the plugin has told that it counted, by name and labels in
+// order, as in `replies{result=ok}`. It tells once a second, and at its end.
+func (l *Line) Counters() map[string]float64 {
+	counted := map[string]float64{}
+	for _, c := range l.stats.Snapshot(name).Counters {
+		var labels []string
+		for _, key := range slices.Sorted(maps.Keys(c.Labels)) {
+			labels = append(labels, key+"="+c.Labels[key])
+		}
+		series := c.Name
+		if len(labels) > 0 {
+			series += "{" + strings.Join(labels, ",") + "}"
+		}
+		counted[series] = c.Value
+	}
+	return counted
+}
+
+// Unhealthy is what the plugin last said that keeps it from its work; it is
+// asked every few seconds.
+func (l *Line) Unhealthy() string { return l.stats.Snapshot(name).Unhealthy }
