@@ -67,6 +67,7 @@ type account struct {
 	outbox    *outbox.Outbox
 	inbound   *inbound
 	reconcile *reconcile.Reconciler
+	lookUp    *lookUp
 	bus       *bus.Bus
 	log       *slog.Logger
 	// untold has one when results may be missing from the stream.
@@ -129,7 +130,10 @@ func newAccount(a Account, o Options, log *slog.Logger) *account {
 	}
 	out := outbox.New(send)
 	in.outbox = out
-	return &account{name: a.Name, link: l, outbox: out, inbound: in, reconcile: in.reconcile, bus: b, log: log, untold: make(chan struct{}, 1)}
+	return &account{
+		name: a.Name, link: l, outbox: out, inbound: in, reconcile: in.reconcile,
+		lookUp: newLookUp(a.Connector, a.Reconcile.Rate), bus: b, log: log, untold: make(chan struct{}, 1),
+	}
 }
 
 // Door is where actions come in.
@@ -172,6 +176,9 @@ func (a *account) run(ctx context.Context) error {
 	if err := a.reconcile.Loaded(ctx); err != nil {
 		return err
 	}
+	if err := a.outbox.Recall(ctx); err != nil {
+		return err
+	}
 	linked, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	var linking sync.WaitGroup
 	linking.Go(func() {
@@ -205,19 +212,22 @@ const (
 // retell tells again, whenever that may be needed, the results that the ledger
 // has and the stream has not.
 func (a *account) retell(ctx context.Context) {
+	var again <-chan time.Time // after an attempt that failed
 	for {
 		select {
 		case <-a.untold:
+		case <-again:
 		case <-ctx.Done():
 			return
 		}
+		again = nil
 		told, err := a.retellOnce(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
 			a.log.Warn("results are told again a little later", "error", err)
-			time.AfterFunc(retellAgain, a.lost)
+			again = time.After(retellAgain)
 		case told > 0:
 			a.log.Info("results that the stream had lost were told again", "count", told)
 		}

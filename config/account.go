@@ -38,8 +38,10 @@ var (
 )
 
 // TokenVariable is the variable that an account's token is best kept in.
-func TokenVariable(account string) string {
-	return strings.TrimSuffix("ACCOUNT_"+strings.Trim(notInName.ReplaceAllString(strings.ToUpper(account), "_"), "_"), "_") + "_TOKEN"
+func TokenVariable(account string) string { return variable("ACCOUNT", account, "TOKEN") }
+
+func variable(kind, name, secret string) string {
+	return strings.TrimSuffix(kind+"_"+strings.Trim(notInName.ReplaceAllString(strings.ToUpper(name), "_"), "_"), "_") + "_" + secret
 }
 
 func (a Account) validate(s scope, name string, connectors []string) {
@@ -127,6 +129,10 @@ func (a Account) validateOutbox(s scope) {
 	if a.Outbox.Rate < 0 {
 		s.at("outbox", "rate").problem("must not be negative: write 0 for as many as there are")
 	}
+	if a.Loop.Turns <= 0 {
+		s.at("loop", "turns").problem("must be more than 0")
+	}
+	checkPositive(s.at("loop", "within"), a.Loop.Within)
 	for key, may := range map[string]struct {
 		value string
 		words []string

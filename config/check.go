@@ -47,10 +47,20 @@ func (c *Config) validate(s scope, o Options) {
 	for _, name := range slices.Sorted(maps.Keys(c.Plugins)) {
 		c.Plugins[name].validate(s.at("plugins", name), name, o.Builtins, slices.Collect(maps.Keys(c.Accounts)))
 	}
+	for _, name := range slices.Sorted(maps.Keys(c.Bots)) {
+		c.Bots[name].validate(s.at("bots", name), name, c, slices.Collect(maps.Keys(c.Accounts)))
+	}
 }
 
 func (n NATS) validate(s scope) {
 	checkListen(s.at("listen"), n.Listen)
+	if at := s.at("password"); !n.Password.IsZero() {
+		if n.Listen == "" {
+			at.problem("is for a port that is not open: write listen: 127.0.0.1:4222, or remove it")
+		} else {
+			checkPassword(at, n.Password)
+		}
+	}
 	if n.URL == "" {
 		return
 	}

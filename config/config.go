@@ -18,6 +18,9 @@ type Config struct {
 	Accounts map[string]Account `koanf:"accounts"`
 	// Plugins are the plugins to run, by name. Default: none.
 	Plugins map[string]Plugin `koanf:"plugins"`
+	// Bots are the programs that stand at NATS themselves, by name. Default:
+	// none.
+	Bots map[string]Bot `koanf:"bots"`
 	// HTTP is where the API listens.
 	HTTP HTTP `koanf:"http"`
 
@@ -39,6 +42,10 @@ type NATS struct {
 	// Listen is the host:port at which the embedded server lets bots in. Empty
 	// (the default): no port is open.
 	Listen string `koanf:"listen"`
+	// Password lets the operator's own tools in at Listen, as user "operator".
+	// None (the default): where there are no bots, whoever reaches the port may
+	// do what they may; where there are, nobody but those is let in.
+	Password SecretRef `koanf:"password"`
 }
 
 // Events bounds what is kept of the past; whichever is reached first.
@@ -92,6 +99,8 @@ type Account struct {
 	Unclear string `koanf:"unclear"`
 	// Outbox bounds the account's actions.
 	Outbox Outbox `koanf:"outbox"`
+	// Loop says when bots that answer each other are cut.
+	Loop Loop `koanf:"loop"`
 	// Debug puts every frame in the log, secrets redacted. Default: false.
 	Debug bool `koanf:"debug"`
 }
@@ -166,6 +175,16 @@ type Outbox struct {
 	Attempts int `koanf:"attempts"`
 }
 
+// Loop says when bots that answer each other in a conversation are cut.
+type Loop struct {
+	// Turns is how many of their messages may follow each other, each by
+	// another than the one before, with none by a person between. Must be
+	// positive. Default: 10.
+	Turns int `koanf:"turns"`
+	// Within is the time in which they count; must be positive. Default: 5m.
+	Within time.Duration `koanf:"within"`
+}
+
 // Plugin is one plugin process and what it is granted. It prints, logs and
 // marshals to JSON without its secrets.
 type Plugin struct {
@@ -186,6 +205,11 @@ type Plugin struct {
 	Events []string `koanf:"events"`
 	// Actions are what it may do. Default: nothing.
 	Actions []string `koanf:"actions"`
+	// Rate is how many actions a second it may take; must be positive.
+	// Default: 100.
+	Rate float64 `koanf:"rate"`
+	// Store is how much it may keep; must be positive. Default: 16MiB.
+	Store Bytes `koanf:"store"`
 	// Env is its whole environment. Default: empty.
 	Env map[string]string `koanf:"env"`
 	// Config is its own configuration, expanded, free in form: maps, lists,
@@ -195,6 +219,29 @@ type Plugin struct {
 
 	// secret has the paths in Config of what must not be shown.
 	secret map[string]bool
+}
+
+// Bot is a program that stands at NATS itself, and what it is granted.
+type Bot struct {
+	// Password lets it in at nats.listen, with its name as user. Required there,
+	// and not allowed with nats.url, whose server knows the bot itself.
+	Password SecretRef `koanf:"password"`
+	// Accounts are the accounts it may see. Default: none.
+	Accounts []string `koanf:"accounts"`
+	// Events are the types of events it gets: a type (message.new), a kind
+	// (message.*) or all (*). Default: none.
+	Events []string `koanf:"events"`
+	// Actions are what it may do. Default: nothing.
+	Actions []string `koanf:"actions"`
+	// Rate is how many actions a second it may send; must be positive. Default:
+	// 100.
+	Rate float64 `koanf:"rate"`
+	// Burst is how many of them may come at once; must be positive. Default: 200.
+	Burst int `koanf:"burst"`
+	// Window is how many events it may have and not have acknowledged; must be
+	// positive. 1 keeps them in strict order, also through failures. Default:
+	// 256.
+	Window int `koanf:"window"`
 }
 
 // HTTP is where the API listens.
@@ -212,6 +259,8 @@ func defaults() *Config {
 	}
 }
 
+func defaultBot() Bot { return Bot{Rate: 100, Burst: 200, Window: 256} }
+
 func defaultAccount() Account {
 	return Account{
 		Connector:  "account",
@@ -223,5 +272,8 @@ func defaultAccount() Account {
 		Confirm:    "echo",
 		Unclear:    "fail",
 		Outbox:     Outbox{Waiting: 100_000, WaitingPerSender: 10_000, Bytes: 256 << 20, Attempts: 8},
+		Loop:       Loop{Turns: 10, Within: 5 * time.Minute},
 	}
 }
+
+func defaultPlugin() Plugin { return Plugin{Rate: 100, Store: 16 << 20} }

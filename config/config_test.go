@@ -61,6 +61,7 @@ func TestDefaults(t *testing.T) {
 		Reconcile: Reconcile{time.Minute, 15 * time.Minute, 24 * time.Hour, 10},
 		Recycle:   12 * time.Hour, Confirm: "echo", Unclear: "fail",
 		Outbox: Outbox{Waiting: 100_000, WaitingPerSender: 10_000, Bytes: 256 << 20, Attempts: 8},
+		Loop:   Loop{10, 5 * time.Minute},
 	}
 	if got != want {
 		t.Errorf("account is\n%+v, want\n%+v", got, want)
@@ -92,6 +93,7 @@ accounts:
     confirm: none
     unclear: resend
     outbox: {rate: 5, waiting: 10, waiting_per_sender: 5, bytes: 1MiB, attempts: 3}
+    loop: {turns: 4, within: 1m}
     debug: false
 plugins:
   forwarder:
@@ -100,6 +102,8 @@ plugins:
     accounts: ["7"]
     events: [message.new, "conversation.*"]
     actions: []
+    rate: 2.5
+    store: 1MiB
     env: {}
     config: {}
 http:
@@ -108,11 +112,11 @@ http:
 	a := c.Accounts["7"]
 	if a.Self != (Self{"User", 3}) || a.Reconcile != (Reconcile{time.Minute, 15 * time.Minute, 12 * time.Hour, 2.5}) ||
 		a.Backfill.Since != 24*time.Hour || a.Recycle != 6*time.Hour || a.Confirm != "none" || a.Unclear != "resend" ||
-		a.Outbox != (Outbox{5, 10, 5, 1 << 20, 3}) {
+		a.Outbox != (Outbox{5, 10, 5, 1 << 20, 3}) || a.Loop != (Loop{4, time.Minute}) {
 		t.Errorf("account is %+v", a)
 	}
 	p := c.Plugins["forwarder"]
-	if p.Use != "webhook" || !reflect.DeepEqual(p.Accounts, []string{"7"}) || !reflect.DeepEqual(p.Events, []string{"message.new", "conversation.*"}) || p.Config == nil {
+	if p.Use != "webhook" || !reflect.DeepEqual(p.Accounts, []string{"7"}) || !reflect.DeepEqual(p.Events, []string{"message.new", "conversation.*"}) || p.Config == nil || p.Rate != 2.5 || p.Store != 1<<20 {
 		t.Errorf("plugin is %v", p)
 	}
 }

@@ -42,8 +42,8 @@
 //
 // # Secrets
 //
-// An account's token is kept as it was written and read anew each time
-// ([SecretRef]). What an expansion brought into a plugin's config is redacted
+// An account's token and a bot's password are kept as they were written and
+// read anew each time ([SecretRef]). What an expansion brought into a plugin's config is redacted
 // wherever the plugin is shown ([Plugin.Redacted]). No error shows an expanded
 // value.
 package config

@@ -20,7 +20,7 @@ func TestProblems(t *testing.T) {
 		{
 			name: "refuses an unknown key and names the known ones",
 			text: minimal + "nats:\n  reconnect: 5s\n",
-			want: []string{`sb.yaml:3:3: nats.reconnect: unknown key "reconnect": known are credentials, durable, listen, url`},
+			want: []string{`sb.yaml:3:3: nats.reconnect: unknown key "reconnect": known are credentials, durable, listen, password, url`},
 		},
 		{
 			name: "refuses an unknown key of an account beside a known one that is wrong",
@@ -202,7 +202,7 @@ func TestProblems(t *testing.T) {
 			text: "accounts: [a]\nnats: x\nplugins:\n  a:\n    use: {b: c}\n    events: message.new\n    config: [a]\n    actions: [send_message, ]\n    accounts:\n      -\n",
 			want: []string{
 				`sb.yaml:1:1: accounts: must be a map: write names, each with a colon and what belongs to it`,
-				`sb.yaml:2:1: nats: must be a section with keys of its own: credentials, durable, listen, url`,
+				`sb.yaml:2:1: nats: must be a section with keys of its own: credentials, durable, listen, password, url`,
 				`sb.yaml:4:3: plugins.a: has no program: write use: and a built-in plugin's name, or command: [./my-plugin] with its sha256`,
 				`sb.yaml:5:5: plugins.a.use: must be one value, without keys or items beneath it`,
 				`sb.yaml:6:5: plugins.a.events: must be a list: write [one, two], or an item a line, each after a dash`,
@@ -253,7 +253,7 @@ func TestProblems(t *testing.T) {
 			text: "hello\n",
 			want: []string{
 				`sb.yaml: accounts: none configured: write accounts: {"7": {ws_url: wss://chat.example.com, token: "${ACCOUNT_7_TOKEN}"}}, with your account's number for 7`,
-				`sb.yaml:1:1: must be a section with keys of its own: accounts, data_dir, events, http, nats, plugins, prefix`,
+				`sb.yaml:1:1: must be a section with keys of its own: accounts, bots, data_dir, events, http, nats, plugins, prefix`,
 			},
 		},
 		{
@@ -313,7 +313,7 @@ func TestProblems(t *testing.T) {
 			want: []string{
 				`environment SWITCHBOARD_ACCOUNTS__7__TOKN: accounts.7.tokn: unknown key "tokn": did you mean "token"?`,
 				`environment SWITCHBOARD_NATS_URL: unknown variable: did you mean SWITCHBOARD_NATS__URL? (levels are set apart by two underscores, as in SWITCHBOARD_ACCOUNTS__7__TOKEN; what ${…} refers to needs another prefix)`,
-				`environment SWITCHBOARD_ZZZ: unknown variable: known ones go on with ACCOUNTS, DATA_DIR, EVENTS, HTTP, NATS, PLUGINS, PREFIX (levels are set apart by two underscores, as in SWITCHBOARD_ACCOUNTS__7__TOKEN; what ${…} refers to needs another prefix)`,
+				`environment SWITCHBOARD_ZZZ: unknown variable: known ones go on with ACCOUNTS, BOTS, DATA_DIR, EVENTS, HTTP, NATS, PLUGINS, PREFIX (levels are set apart by two underscores, as in SWITCHBOARD_ACCOUNTS__7__TOKEN; what ${…} refers to needs another prefix)`,
 			},
 		},
 		{
@@ -337,7 +337,7 @@ func TestProblems(t *testing.T) {
 			env:  []string{"SWITCHBOARD_EVENTS__MAX_AGE=30", "SWITCHBOARD_NATS=x"},
 			want: []string{
 				`environment SWITCHBOARD_EVENTS__MAX_AGE: events.max_age: a duration needs a unit: write 30s, not 30`,
-				`environment SWITCHBOARD_NATS: nats: must be a section with keys of its own: credentials, durable, listen, url`,
+				`environment SWITCHBOARD_NATS: nats: must be a section with keys of its own: credentials, durable, listen, password, url`,
 			},
 		},
 	}

@@ -135,13 +135,18 @@ func locate(value any, t reflect.Type, path []string) any {
 	return value
 }
 
-// hook gives a new account its defaults, and a leaf its value.
+// hook gives a new account, plugin or bot its defaults, and a leaf its value.
 func (l *loader) hook(from, to reflect.Value) (any, error) {
 	if v, ok := from.Interface().(leaf); ok {
 		return l.value(v, to), nil
 	}
-	if to.Type() == reflect.TypeFor[Account]() {
+	switch to.Type() {
+	case reflect.TypeFor[Account]():
 		to.Set(reflect.ValueOf(defaultAccount()))
+	case reflect.TypeFor[Plugin]():
+		to.Set(reflect.ValueOf(defaultPlugin()))
+	case reflect.TypeFor[Bot]():
+		to.Set(reflect.ValueOf(defaultBot()))
 	}
 	return from.Interface(), nil
 }

@@ -28,12 +28,20 @@ func (p Plugin) completed(program Source) Plugin {
 	return p
 }
 
-func (p Plugin) validate(s scope, name string, builtins, accounts []string) {
+// CheckPluginName says what is wrong with a plugin's name.
+func CheckPluginName(name string) error {
 	switch {
 	case !plainName.MatchString(name):
-		s.problem("%q cannot name a plugin: %s", name, namesAre)
+		return fmt.Errorf("%q cannot name a plugin: %s", name, namesAre)
 	case slices.Contains(reservedNames, name):
-		s.problem("%q is reserved: give the plugin another name", name)
+		return fmt.Errorf("%q is reserved: give the plugin another name", name)
+	}
+	return nil
+}
+
+func (p Plugin) validate(s scope, name string, builtins, accounts []string) {
+	if err := CheckPluginName(name); err != nil {
+		s.problem("%v", err)
 	}
 	p.validateProgram(s, builtins)
 	for i, account := range p.Accounts {
@@ -51,6 +59,12 @@ func (p Plugin) validate(s scope, name string, builtins, accounts []string) {
 		if at := s.at("actions", strconv.Itoa(i)); !event.ActionType(action).Known() {
 			at.problem("%s is no action: %s", at.show(action), Hint(action, actionTypes))
 		}
+	}
+	if p.Rate <= 0 {
+		s.at("rate").problem("must be more than 0 actions a second")
+	}
+	if p.Store <= 0 {
+		s.at("store").problem("must be more than 0")
 	}
 	for _, variable := range slices.Sorted(maps.Keys(p.Env)) {
 		if variable == "" || strings.ContainsAny(variable, "=\x00") || strings.Contains(p.Env[variable], "\x00") {

@@ -134,6 +134,8 @@ accounts:
 plugins:
   x: {use: "${S}", accounts: ["${S}"], events: ["${S}!", "mesage.new"], actions: ["${S}"], config: {a: "file:${S}", b: "${NOPE:-${S}}"}}
   y: {command: ["${S}"], sha256: "${S}"}
+bots:
+  b: {password: "${S}", accounts: ["${S}"], events: ["${S}!"], actions: ["${S}"], rate: "${S}", window: "${S}"}
 `, "s": hidden, "lines": hidden + "\n" + hidden})
 	_, err := Load(Options{
 		Files: []string{"sb.yaml"}, Env: []string{"S=" + hidden, "LINES=\n"},

@@ -12,8 +12,8 @@ import (
 )
 
 // Secrets returns what must not be shown, for scrubbing text that others make:
-// the accounts' tokens, read anew, what expansions brought into plugins, and
-// passwords in nats.url. The longest come first, so that none leaves a rest of
+// the accounts' tokens and the passwords for nats.listen, read anew, what
+// expansions brought into plugins, and passwords in nats.url. The longest come first, so that none leaves a rest of
 // another behind.
 func (c *Config) Secrets() []secret.Text {
 	var all []secret.Text
@@ -22,9 +22,16 @@ func (c *Config) Secrets() []secret.Text {
 			all = append(all, handle.Value())
 		}
 	}
+	refs := []SecretRef{c.NATS.Password}
 	for _, a := range c.Accounts {
-		if token, err := a.Token.Read(); err == nil {
-			all = append(all, token)
+		refs = append(refs, a.Token)
+	}
+	for _, b := range c.Bots {
+		refs = append(refs, b.Password)
+	}
+	for _, ref := range refs {
+		if text, err := ref.Read(); err == nil {
+			all = append(all, text)
 		}
 	}
 	for server := range strings.SplitSeq(c.NATS.URL, ",") {

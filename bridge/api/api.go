@@ -9,8 +9,14 @@
 //	GET  /v1/queue                      what is accepted and not finished
 //	POST /v1/queue/cancel               end one of these before it is sent
 //	GET  /v1/dead, /v1/dead/{sequence}  dead letters; one, with its body
-//	POST /v1/dead/{sequence}/replay     do its action again, and remove it
+//	POST /v1/dead/{sequence}/replay     do its action again, or give its event to
+//	                                    its plugin again, and remove it
 //	DELETE /v1/dead/{sequence}          remove it
+//	POST /v1/replay                     have a plugin given events once more
+//	GET, DELETE /v1/replay              what is still to be given; remove it
+//	GET  /v1/plugins, /v1/plugins/{plugin}      the plugins; one, with all about it
+//	POST /v1/plugins/{plugin}/{command}         restart, pause or resume
+//	GET  /v1/plugins/{plugin}/logs      its log, a JSON object a line
 //	GET  /healthz, /readyz              alive; ready, or why not
 //	GET  /metrics                       for Prometheus
 //
@@ -34,7 +40,7 @@ import (
 )
 
 // Operator is the sender of the actions that come in here.
-const Operator = "operator"
+const Operator = outbox.Operator
 
 // Options are what the API shows of a bridge.
 type Options struct {
@@ -52,6 +58,10 @@ type Options struct {
 	Queue Queue
 	// Dead are the dead letters.
 	Dead DeadLetters
+	// Replays have plugins given once more what is stored.
+	Replays Replays
+	// Plugins are the plugins.
+	Plugins Plugins
 	// Metrics serves the metrics to Prometheus.
 	Metrics http.Handler
 	Log     *slog.Logger
@@ -71,6 +81,13 @@ func Handler(o Options) http.Handler {
 	mux.HandleFunc("GET /v1/dead/{sequence}", a.letter)
 	mux.HandleFunc("POST /v1/dead/{sequence}/replay", a.replay)
 	mux.HandleFunc("DELETE /v1/dead/{sequence}", a.drop)
+	mux.HandleFunc("POST /v1/replay", a.replayEvents)
+	mux.HandleFunc("GET /v1/replay", a.waitingReplays)
+	mux.HandleFunc("DELETE /v1/replay", a.dropReplay)
+	mux.HandleFunc("GET /v1/plugins", a.plugins)
+	mux.HandleFunc("GET /v1/plugins/{plugin}", a.plugin)
+	mux.HandleFunc("POST /v1/plugins/{plugin}/{command}", a.pluginCommand)
+	mux.HandleFunc("GET /v1/plugins/{plugin}/logs", a.pluginLogs)
 	mux.Handle("/", Health(o))
 	return mux
 }
@@ -189,14 +206,17 @@ func (a *api) act(w http.ResponseWriter, r *http.Request) {
 // codeOf is the HTTP status that an error of the bridge is answered with.
 func codeOf(err error) int {
 	switch {
-	case errors.Is(err, outbox.ErrKeyReused), errors.Is(err, outbox.ErrSending), errors.Is(err, outbox.ErrNotReplayable):
+	case errors.Is(err, outbox.ErrKeyReused), errors.Is(err, outbox.ErrSending), errors.Is(err, outbox.ErrNotReplayable), errors.Is(err, bus.ErrReplay):
 		return http.StatusConflict
 	case errors.Is(err, event.ErrInvalidAction):
 		return http.StatusBadRequest
-	case errors.Is(err, outbox.ErrUnknownAccount), errors.Is(err, outbox.ErrNotWaiting), errors.Is(err, bus.ErrNoDeadLetter):
+	case errors.Is(err, ErrNoPlugin), errors.Is(err, outbox.ErrUnknownAccount), errors.Is(err, outbox.ErrNotWaiting), errors.Is(err, bus.ErrNoDeadLetter),
+		errors.Is(err, bus.ErrNoFeed):
 		return http.StatusNotFound
-	case errors.Is(err, outbox.ErrFull):
+	case errors.Is(err, outbox.ErrFull), errors.Is(err, bus.ErrReplaysFull):
 		return http.StatusTooManyRequests
+	case errors.Is(err, outbox.ErrLoop):
+		return http.StatusLoopDetected
 	}
 	return http.StatusServiceUnavailable
 }

@@ -27,7 +27,12 @@ func TestErrorsAsHTTP(t *testing.T) {
 		{outbox.ErrKeyReused, http.StatusConflict},
 		{outbox.ErrSending, http.StatusConflict},
 		{outbox.ErrNotReplayable, http.StatusConflict},
+		{bus.ErrNoFeed, http.StatusNotFound},
+		{ErrNoPlugin, http.StatusNotFound},
+		{bus.ErrReplay, http.StatusConflict},
+		{bus.ErrReplaysFull, http.StatusTooManyRequests},
 		{outbox.ErrFull, http.StatusTooManyRequests},
+		{outbox.ErrLoop, http.StatusLoopDetected},
 		{outbox.ErrUnavailable, http.StatusServiceUnavailable},
 		{errors.New("anything else"), http.StatusServiceUnavailable},
 	}

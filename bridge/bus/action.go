@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -41,7 +40,7 @@ type Answer struct {
 func (b *Bus) ServeActions(fn func(*ActionRequest)) (stop func(), err error) {
 	sub, err := b.conn.Subscribe(b.subjects.action(), func(m *nats.Msg) {
 		r := &ActionRequest{msg: m, stream: b.streams.actions}
-		r.Action, r.Err = b.subjects.readAction(m)
+		r.Action, r.Err = b.subjects.readAction(m, b.subjects.actionHead())
 		fn(r)
 	})
 	if err != nil {
@@ -50,8 +49,8 @@ func (b *Bus) ServeActions(fn func(*ActionRequest)) (stop func(), err error) {
 	return func() { _ = sub.Unsubscribe() }, nil // fails when the connection is closed, which is as good
 }
 
-func (s subjects) readAction(m *nats.Msg) (a event.Action, err error) {
-	if a.Account, a.Conversation, a.Type, err = s.parseAction(m.Subject); err != nil {
+func (s subjects) readAction(m *nats.Msg, head string) (a event.Action, err error) {
+	if a.Account, a.Conversation, a.Type, err = s.parseAction(m.Subject, head); err != nil {
 		return a, err
 	}
 	a.ID, a.Body = m.Header.Get(nats.MsgIdHdr), m.Data
@@ -235,12 +234,5 @@ func (q *Queued) Later(d time.Duration) error { return q.msg.NakWithDelay(d) }
 
 // Bury stores the action as a dead letter of the outbox.
 func (q *Queued) Bury(ctx context.Context, reason string, attempts int) error {
-	// What told the server how to queue it would tell it how to store this.
-	h := nats.Header{}
-	for name, values := range q.headers {
-		if name == nats.MsgIdHdr || !strings.HasPrefix(name, "Nats-") {
-			h[name] = values
-		}
-	}
-	return q.bus.bury(ctx, OutboxOwner, q.Action.Account, q.Action.Conversation, h, q.Action.Body, reason, attempts)
+	return q.bus.bury(ctx, OutboxOwner, "", q.Action.Account, q.Action.Conversation, q.headers, q.Action.Body, reason, attempts)
 }

@@ -13,7 +13,9 @@
 // of an external one its operator must know).
 //
 // A feed gives events at least once, in the order of the stream from where it
-// stood. Back-pressure is by blocking: Publish blocks while its window is full.
+// stood. What an operator has it given once more comes beside those, from a
+// queue on disk, in order per conversation among itself, and marked.
+// Back-pressure is by blocking: Publish blocks while its window is full.
 package bus
 
 import (
@@ -24,6 +26,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,6 +35,8 @@ import (
 	"github.com/gofrs/flock"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/switchboard-dev/switchboard/proto/secret"
 )
 
 // Options say where NATS is and what to keep.
@@ -47,6 +52,12 @@ type Options struct {
 	// Listen opens a port of the embedded server; empty: none. The port 0 is
 	// any free one, see [Bus.Address].
 	Listen string
+	// OperatorPassword lets the user "operator" in at Listen, and no others but
+	// the Bots. Nil: with Bots, only those; without, everybody counts as the
+	// operator.
+	OperatorPassword func() (secret.Text, error)
+	// Bots are the programs that stand at NATS themselves.
+	Bots []Bot
 	// MaxAge and MaxBytes bound the stream of events.
 	MaxAge   time.Duration
 	MaxBytes int64
@@ -60,11 +71,13 @@ type Bus struct {
 	lock     *flock.Flock
 	embedded *embedded // nil: external
 	conn     *nats.Conn
-	js       jetstream.JetStream
-	streams  streams
-	ledger   jetstream.Stream
-	store    jetstream.KeyValue
-	events   *publisher
+	// connect makes another connection as conn is.
+	connect func(...nats.Option) (*nats.Conn, error)
+	js      jetstream.JetStream
+	streams streams
+	ledger  jetstream.Stream
+	store   jetstream.KeyValue
+	events  *publisher
 	// actions and entries write the queue and the ledger; the goroutines of
 	// both end with cut.
 	actions, entries *committer
@@ -75,12 +88,14 @@ type Bus struct {
 	// first is the sequence with which a new feed begins: it sees what is
 	// published from the time on when this bus was opened.
 	first uint64
+	again again
 	// unclean: the embedded server did not end in good order the last time.
 	unclean atomic.Bool
 	dir     string // of the embedded server; empty: external
 
-	mu     sync.Mutex
-	losses []func()
+	mu      sync.Mutex
+	losses  []func()
+	shelves map[string]*shelf // by plugin
 }
 
 // ErrInUse says that another bridge has the data directory.
@@ -89,7 +104,7 @@ var ErrInUse = errors.New("the data directory is in use by another bridge")
 // Open locks the data directory, starts or reaches NATS, and brings the
 // streams into their shape.
 func Open(ctx context.Context, o Options) (*Bus, error) {
-	b := &Bus{subjects: subjects{o.Prefix}, log: o.Log, opened: rand.Text()}
+	b := &Bus{subjects: subjects{o.Prefix}, log: o.Log, opened: rand.Text(), again: newAgain()}
 	if err := b.open(ctx, o); err != nil {
 		b.close()
 		return nil, err
@@ -118,17 +133,23 @@ func (b *Bus) open(ctx context.Context, o Options) (err error) {
 		}
 		b.unclean.Store(unclean)
 		b.dir = o.DataDir
-		if b.embedded, err = startServer(o, b.subjects, maxStore(o)); err != nil {
+		if b.embedded, err = startServer(o, b.subjects, maxStore(o), b.welcome); err != nil {
 			return err
 		}
-		if b.conn, err = b.embedded.connect(options...); err != nil {
+		b.connect = func(more ...nats.Option) (*nats.Conn, error) {
+			return b.embedded.connect(slices.Concat(options, more)...)
+		}
+		if b.conn, err = b.connect(); err != nil {
 			return fmt.Errorf("connect to the embedded NATS server: %w", err)
 		}
 	} else {
 		if o.Credentials != "" {
 			options = append(options, nats.UserCredentials(o.Credentials))
 		}
-		if b.conn, err = nats.Connect(o.URL, options...); err != nil {
+		b.connect = func(more ...nats.Option) (*nats.Conn, error) {
+			return nats.Connect(o.URL, slices.Concat(options, more)...)
+		}
+		if b.conn, err = b.connect(); err != nil {
 			return explain(redactURL(o.URL), err)
 		}
 		if b.conn.MaxPayload() < maxPayload {
@@ -142,12 +163,16 @@ func (b *Bus) open(ctx context.Context, o Options) (err error) {
 	if err = b.ensureStreams(ctx, o); err != nil {
 		return err
 	}
+	b.stage()
 	if b.unclean.Load() {
 		if err = b.pad(ctx, b.js); err != nil {
 			return err
 		}
 	}
 	if b.first, err = b.next(ctx); err != nil {
+		return err
+	}
+	if err = b.ensureBots(ctx, o.Bots); err != nil {
 		return err
 	}
 	if b.events, err = newPublisher(b.conn, b.log); err != nil {
@@ -157,7 +182,20 @@ func (b *Bus) open(ctx context.Context, o Options) (err error) {
 	b.cut = cut
 	go b.actions.Run(writing)
 	go b.entries.Run(writing)
+	if b.embedded != nil {
+		b.embedded.admit()
+	}
 	return nil
+}
+
+// stage has the server put the batches together in memory, where it is ours.
+func (b *Bus) stage() {
+	if b.embedded == nil {
+		return
+	}
+	if err := stage(b.dir, b.streams.actions, b.streams.ledger, b.streams.state); err != nil {
+		b.log.Debug("batches are put together on disk, which is slower", "error", err)
+	}
 }
 
 // Close publishes and writes what is still to be, for as long as ctx allows,
@@ -177,6 +215,9 @@ func (b *Bus) close() {
 	}
 	if b.embedded != nil {
 		b.embedded.stop()
+		if err := unstage(b.dir); err != nil {
+			b.log.Debug("batches were not removed from memory", "error", err)
+		}
 		if err := unmark(b.dir); err != nil {
 			b.log.Warn("the next start takes this end for an unclean one", "error", err)
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -54,8 +55,11 @@ type committer struct {
 	log *slog.Logger
 	// batches: the stream takes atomic batches.
 	batches bool
-	wake    chan struct{} // holds one
-	ended   chan struct{}
+	// crowd is how many waited when the latest batch was written, those in it
+	// among them. It belongs to Run.
+	crowd int
+	wake  chan struct{} // holds one
+	ended chan struct{}
 
 	mu      sync.Mutex
 	waiting []*commit // in the order of the calls
@@ -107,16 +111,15 @@ func (c *committer) put(m *commit) {
 // fails what is left.
 func (c *committer) Run(ctx context.Context) {
 	defer close(c.ended)
-	crowd, took := 0, time.Duration(0)
+	took := time.Duration(0)
 	for {
-		c.gather(crowd, min(took/2, gatherFor))
+		c.gather(min(took/2, gatherFor))
 		batch, more := c.take()
 		switch {
 		case len(batch) > 0:
 			began := time.Now()
 			c.write(ctx, batch)
 			took = time.Since(began)
-			crowd = len(batch) + c.queued()
 		case !more:
 			return
 		default:
@@ -128,13 +131,13 @@ func (c *committer) Run(ctx context.Context) {
 // gather waits a little until as many wait as did lately: those who were just
 // answered are about to come again, and a batch costs the same with them. A
 // lone sender does not wait.
-func (c *committer) gather(crowd int, most time.Duration) {
+func (c *committer) gather(most time.Duration) {
 	if c.queued() == 0 { // then Run waits for the first of them
 		return
 	}
 	deadline := time.NewTimer(most)
 	defer deadline.Stop()
-	for c.queued() < min(crowd, commitMessages) {
+	for c.queued() < min(c.crowd, commitMessages) {
 		select {
 		case <-c.wake:
 		case <-deadline.C:
@@ -227,10 +230,15 @@ func (m *commit) stored(sequence uint64, duplicate bool) {
 
 // attempt writes the batch and returns what is to be tried again.
 func (c *committer) attempt(ctx context.Context, batch []*commit) (rest []*commit) {
-	if len(batch) < commitTogether || !c.batches {
+	// What was unclear may be stored, which is at fault in a batch each time; and
+	// the server may have no room to put one together.
+	if len(batch) < commitTogether || !c.batches || slices.ContainsFunc(batch, func(m *commit) bool { return m.unclear }) {
+		c.crowd = len(batch) + c.queued()
 		return c.oneByOne(ctx, batch)
 	}
 	sequence, err := c.together(ctx, batch)
+	// Counted before they are answered: who comes again at once is no one more.
+	c.crowd = len(batch) + c.queued()
 	if err == nil {
 		first := sequence + 1 - uint64(len(batch))
 		for i, m := range batch {
@@ -240,13 +248,7 @@ func (c *committer) attempt(ctx context.Context, batch []*commit) (rest []*commi
 	}
 	switch refusal(err) {
 	case refused:
-		// One of them is at fault. What an earlier attempt has stored is at
-		// fault each time: then it is quicker to ask for each.
-		for _, m := range batch {
-			if m.unclear {
-				return c.oneByOne(ctx, batch)
-			}
-		}
+		// One of them is at fault.
 		half := len(batch) / 2
 		if rest = c.attempt(ctx, batch[:half]); len(rest) > 0 {
 			return append(rest, batch[half:]...)

@@ -71,7 +71,7 @@ func (b *Bus) Tail(ctx context.Context, spec TailSpec, fn func(event.Event) erro
 			filter = append(filter, b.subjects.events(spec.Account, spec.Conversation, t))
 		}
 	}
-	typing := event.Intersect(types, []event.Pattern{event.Pattern(event.TypingStart), event.Pattern(event.TypingStop)})
+	typing := typing(types)
 
 	events, failed := make(chan event.Event, prefetch), make(chan error, 1)
 	ctx, cancel := context.WithCancel(ctx)

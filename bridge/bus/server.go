@@ -15,6 +15,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"github.com/switchboard-dev/switchboard/proto/secret"
 )
 
 const (
@@ -30,13 +32,20 @@ const (
 // embedded is a NATS server in this process. It can be started anew; who is
 // connected to it connects again by itself.
 type embedded struct {
-	user    string
-	key     string
-	log     *serverLog
-	options *server.Options
+	user     string
+	key      string
+	log      *serverLog
+	options  *server.Options
+	subjects subjects
+	bots     []Bot
+	operator func() (secret.Text, error)
+	welcome  func(Bot)
+	// maxOpen is how many requests of a bot may wait for an answer.
+	maxOpen int
 
 	mu     sync.Mutex
 	server *server.Server // nil: it is being started
+	gate   *gate          // of the one that was started last
 }
 
 var _ nats.InProcessConnProvider = (*embedded)(nil)
@@ -65,14 +74,16 @@ func (e *embedded) expose(s *server.Server) {
 
 // startServer starts the embedded server. What the outbox accepts must be on
 // disk, hence SyncAlways; the events' stream exempts itself.
-func startServer(o Options, subjects subjects, maxStore int64) (*embedded, error) {
-	e := &embedded{user: "bridge", key: rand.Text(), log: &serverLog{log: o.Log}}
+func startServer(o Options, subjects subjects, maxStore int64, welcome func(Bot)) (*embedded, error) {
+	e := &embedded{
+		user: "bridge", key: rand.Text(), log: &serverLog{log: o.Log}, subjects: subjects,
+		bots: o.Bots, operator: o.OperatorPassword, welcome: welcome, maxOpen: maxOpenRequests,
+	}
 	opts := &server.Options{
 		ServerName: "switchboard", DontListen: o.Listen == "",
 		JetStream: true, StoreDir: filepath.Join(o.DataDir, "nats"), JetStreamMaxStore: maxStore,
 		SyncAlways: true, SyncInterval: 10 * time.Second,
 		MaxPayload: maxPayload, NoSigs: true, NoSystemAccount: true,
-		CustomClientAuthentication: &gate{user: e.user, key: e.key, subjects: subjects},
 	}
 	if o.Listen != "" {
 		host, port, err := net.SplitHostPort(o.Listen)
@@ -99,25 +110,43 @@ func startServer(o Options, subjects subjects, maxStore int64) (*embedded, error
 	return e, nil
 }
 
-// start starts a server, which nobody is let in to yet.
+// start starts a server, which nobody but the bridge is let in to yet.
 func (e *embedded) start() (*server.Server, error) {
-	s, err := server.NewServer(e.options.Clone())
+	g := newGate(e)
+	e.mu.Lock()
+	e.gate = g
+	e.mu.Unlock()
+	options := e.options.Clone()
+	options.CustomClientAuthentication = g
+	s, err := server.NewServer(options)
 	if err != nil {
 		return nil, fmt.Errorf("start the embedded NATS server: %w", err)
 	}
 	s.SetLoggerV2(e.log, false, false, false)
 	s.Start()
+	end := func() {
+		g.shut()
+		s.Shutdown()
+		s.WaitForShutdown()
+	}
 	for deadline := time.Now().Add(readyTimeout); !s.ReadyForConnections(readyStep); {
 		fatal := e.log.fatal.Load()
 		if fatal == nil && time.Now().Before(deadline) {
 			continue
 		}
-		s.Shutdown()
-		s.WaitForShutdown()
+		end()
 		if fatal != nil {
 			return nil, fmt.Errorf("start the embedded NATS server: %s", *fatal)
 		}
 		return nil, fmt.Errorf("start the embedded NATS server: not ready within %s", readyTimeout)
+	}
+	// Not before: with other accounts there, the server gives the bridge's none
+	// of its streams.
+	for _, bot := range e.bots {
+		if g.bots[bot.Name], err = e.subjects.settle(s, bot); err != nil {
+			end()
+			return nil, err
+		}
 	}
 	return s, nil
 }
@@ -126,35 +155,24 @@ func (e *embedded) connect(opts ...nats.Option) (*nats.Conn, error) {
 	return nats.Connect("", append(opts, nats.InProcessServer(e), nats.UserInfo(e.user, e.key))...)
 }
 
+// admit lets everybody in who may be.
+func (e *embedded) admit() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.gate.admit()
+}
+
 // stop ends the server; nobody is let in any more.
 func (e *embedded) stop() {
-	s := e.current()
-	e.expose(nil)
+	e.mu.Lock()
+	s, g := e.server, e.gate
+	e.server = nil
+	e.mu.Unlock()
 	if s != nil {
+		g.shut()
 		s.Shutdown()
 		s.WaitForShutdown()
 	}
-}
-
-// gate lets the bridge itself in with everything, and whoever else connects
-// with everything but the subjects that are the bridge's own to write.
-type gate struct {
-	user, key string
-	subjects  subjects
-}
-
-func (g *gate) Check(c server.ClientAuthentication) bool {
-	o := c.GetOpts()
-	if o.Username == g.user {
-		return o.Password == g.key
-	}
-	p := g.subjects.prefix
-	c.RegisterUser(&server.User{Username: "guest", Permissions: &server.Permissions{
-		Publish: &server.SubjectPermission{Deny: []string{
-			p + ".event.>", p + ".live.>", p + ".queue.>", p + ".ledger.>", p + ".state.>", p + ".dead.>", p + ".quarantine.>", "$KV." + p + "-plugins.>",
-		}},
-	}})
-	return true
 }
 
 // serverLog passes the server's log on and keeps its last word.

@@ -11,14 +11,21 @@ import (
 )
 
 // streams are the names of ours.
-type streams struct{ events, actions, ledger, state, dead, quarantine, bucket string }
+type streams struct{ events, actions, ledger, state, dead, again, quarantine, bucket string }
+
+func (s subjects) streams() streams {
+	up := strings.ToUpper(s.prefix)
+	return streams{up + "_EVENTS", up + "_ACTIONS", up + "_LEDGER", up + "_STATE", up + "_DEAD", up + "_AGAIN", up + "_QUARANTINE", s.prefix + "-plugins"}
+}
 
 const (
 	mib = 1 << 20
 	// What is kept beside the events.
-	maxActions, maxLedger, maxState, maxDead, maxQuarantine, maxBucket = 1024 * mib, 1024 * mib, 512 * mib, 1024 * mib, 256 * mib, 256 * mib
+	maxActions, maxLedger, maxState, maxDead, maxAgain, maxQuarantine, maxBucket = 1024 * mib, 1024 * mib, 512 * mib, 1024 * mib, 512 * mib, 256 * mib, 1024 * mib
 	// maxBacklog is how many actions may wait.
 	maxBacklog = 1_000_000
+	// maxReplays is how many events may wait to be delivered once more.
+	maxReplays = 1_000_000
 	// dedupe is how long an event's id is remembered by the server.
 	dedupe = 2 * time.Minute
 	// KeyLife is how long the id of an action is remembered.
@@ -28,17 +35,16 @@ const (
 // maxStore is what the server may use in all: the bounds of the streams and
 // room for its own files.
 func maxStore(o Options) int64 {
-	return o.MaxBytes + maxActions + maxLedger + maxState + maxDead + maxQuarantine + maxBucket + 256*mib
+	return o.MaxBytes + maxActions + maxLedger + maxState + maxDead + maxAgain + maxQuarantine + maxBucket + 256*mib
 }
 
 // ensureStreams makes or updates each stream. What an operator may have chosen
 // for an existing one (replicas, placement, …) stays.
-func (b *Bus) ensureStreams(ctx context.Context, o Options) error {
+func (b *Bus) ensureStreams(ctx context.Context, o Options) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	p := b.subjects.prefix
-	up := strings.ToUpper(p)
-	b.streams = streams{up + "_EVENTS", up + "_ACTIONS", up + "_LEDGER", up + "_STATE", up + "_DEAD", up + "_QUARANTINE", p + "-plugins"}
+	b.streams = b.subjects.streams()
 
 	if _, err := b.js.AccountInfo(ctx); err != nil {
 		if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {
@@ -71,6 +77,12 @@ func (b *Bus) ensureStreams(ctx context.Context, o Options) error {
 			Compression: jetstream.S2Compression, AllowDirect: true,
 		},
 		{
+			// What is full is said to who asks for more: nothing of it goes by itself.
+			Name: b.streams.again, Subjects: []string{p + ".again.>"}, Retention: jetstream.WorkQueuePolicy,
+			Discard: jetstream.DiscardNew, MaxMsgs: maxReplays, MaxBytes: maxAgain, Duplicates: KeyLife,
+			Compression: jetstream.S2Compression, AllowAtomicPublish: true, AllowDirect: true,
+		},
+		{
 			Name: b.streams.quarantine, Subjects: []string{p + ".quarantine.>"}, MaxAge: 7 * 24 * time.Hour, MaxBytes: maxQuarantine,
 			Compression: jetstream.S2Compression,
 		},
@@ -80,17 +92,35 @@ func (b *Bus) ensureStreams(ctx context.Context, o Options) error {
 		}
 	}
 
-	store, err := b.js.KeyValue(ctx, b.streams.bucket)
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		store, err = b.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-			Bucket: b.streams.bucket, Description: "what plugins keep", MaxBytes: maxBucket, MaxValueSize: 64 << 10,
-		})
-	}
-	if err != nil {
+	if b.store, err = b.ensureBucket(ctx); err != nil {
 		return fmt.Errorf("open bucket %s: %w", b.streams.bucket, err)
 	}
-	b.store = store
 	return nil
+}
+
+// maxEntry is the largest value of the bucket: 64 KiB of a plugin's, and a
+// timer's time.
+const maxEntry = 64<<10 + timerHead
+
+func (b *Bus) ensureBucket(ctx context.Context) (jetstream.KeyValue, error) {
+	_, err := b.js.KeyValue(ctx, b.streams.bucket)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		_, err = b.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: b.streams.bucket, Description: "what plugins keep"})
+	}
+	if err != nil {
+		return nil, err
+	}
+	stream, err := b.js.Stream(ctx, "KV_"+b.streams.bucket)
+	if err != nil {
+		return nil, err
+	}
+	have := stream.CachedInfo().Config
+	have.MaxBytes, have.MaxMsgSize = maxBucket, maxEntry
+	have.AllowMsgTTL = true // what was deleted is forgotten after a while
+	if _, err = b.js.UpdateStream(ctx, have); err != nil {
+		return nil, err
+	}
+	return b.js.KeyValue(ctx, b.streams.bucket)
 }
 
 func (b *Bus) ensureStream(ctx context.Context, want jetstream.StreamConfig) error {
@@ -117,6 +147,8 @@ func (b *Bus) ensureStream(ctx context.Context, want jetstream.StreamConfig) err
 	switch want.Name {
 	case b.streams.actions:
 		b.actions, err = newCommitter(b.conn, info.Config.AllowAtomicPublish, b.log)
+	case b.streams.again:
+		b.again.batches = info.Config.AllowAtomicPublish
 	case b.streams.ledger:
 		b.ledger = stream
 		b.entries, err = newCommitter(b.conn, info.Config.AllowAtomicPublish, b.log)

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -26,6 +27,18 @@ func (s subjects) events(account, conversation string, p event.Pattern) string {
 	return s.prefix + ".event." + tokenOrAny(account) + "." + tokenOrAny(conversation) + "." + patternTokens(p)
 }
 
+// stored selects what of accounts and patterns is in the stream: typing is not.
+func (s subjects) stored(accounts []string, patterns []event.Pattern) (filter []string) {
+	for _, account := range accounts {
+		for _, p := range patterns {
+			if !event.Type(p).Live() && p != "typing.*" {
+				filter = append(filter, s.events(account, "", p))
+			}
+		}
+	}
+	return filter
+}
+
 func (s subjects) live(account, conversation string, p event.Pattern) string {
 	return s.prefix + ".live." + tokenOrAny(account) + "." + tokenOrAny(conversation) + "." + patternTokens(p)
 }
@@ -41,7 +54,15 @@ func (b *Bus) QueueTemplate() string {
 	return b.subjects.prefix + ".queue.{account}.{conversation}.{type}"
 }
 
-func (s subjects) action() string { return s.prefix + ".action.>" }
+func (s subjects) action() string { return s.actionHead() + ">" }
+
+func (s subjects) actionHead() string { return s.prefix + ".action." }
+
+// botActions is where a bot's actions arrive, of which its NATS account maps
+// what it publishes as anybody does.
+func (s subjects) botActions(bot string) string { return s.botHead(bot) + "*.*.*" }
+
+func (s subjects) botHead(bot string) string { return s.prefix + ".bot." + bot + "." }
 
 func (s subjects) queue(a event.Action) string {
 	return s.prefix + ".queue." + token(a.Account) + "." + token(a.Conversation) + "." + string(a.Type)
@@ -62,6 +83,16 @@ func (s subjects) dead(owner, account, conversation string) string {
 	return s.prefix + ".dead." + owner + "." + token(account) + "." + token(conversation)
 }
 
+// again is where an event waits to be delivered once more to one feed.
+func (s subjects) again(plugin, feed, account, conversation string) string {
+	return s.prefix + ".again." + plugin + "." + feed + "." + token(account) + "." + token(conversation)
+}
+
+// agains selects what waits so. An empty feed, account or conversation: all.
+func (s subjects) agains(plugin, feed, account, conversation string) string {
+	return s.prefix + ".again." + plugin + "." + tokenOrAny(feed) + "." + tokenOrAny(account) + "." + tokenOrAny(conversation)
+}
+
 func (s subjects) quarantine(account string) string {
 	return s.prefix + ".quarantine." + token(account)
 }
@@ -76,12 +107,18 @@ func (s subjects) position(consumer string) string {
 	return s.prefix + ".state." + none + "." + consumer
 }
 
-// parseAction reads account, conversation and type off an action's subject.
-func (s subjects) parseAction(subject string) (account, conversation string, t event.ActionType, err error) {
-	rest, ok := strings.CutPrefix(subject, s.prefix+".action.")
+// replay is where it is kept how far a replay to a feed has come.
+func (s subjects) replay(plugin, feed string) string {
+	return s.prefix + ".state." + none + ".again." + plugin + "." + feed
+}
+
+// parseAction reads account, conversation and type off an action's subject,
+// which begins with head.
+func (s subjects) parseAction(subject, head string) (account, conversation string, t event.ActionType, err error) {
+	rest, ok := strings.CutPrefix(subject, head)
 	parts := strings.Split(rest, ".")
 	if !ok || len(parts) != 3 {
-		return "", "", "", fmt.Errorf("subject %q is not %s.action.{account}.{conversation}.{type}", subject, s.prefix)
+		return "", "", "", fmt.Errorf("subject %q is not %s{account}.{conversation}.{type}", subject, head)
 	}
 	if account, err = untoken(parts[0]); err == nil {
 		conversation, err = untoken(parts[1])
@@ -178,10 +215,16 @@ func durable(s string) string { return slashes.Replace(token(s)) }
 
 var slashes = strings.NewReplacer("/", "%2F", `\`, "%5C")
 
-// bucketKey makes a key that a bucket may have of any text.
-func bucketKey(plugin, key string) string {
+// bucketKey makes a key that a bucket may have of any text. It has one dot.
+func bucketKey(plugin, key string) string { return plugin + "." + bucketToken(key) }
+
+// timerKey is where a timer is in the bucket. It has two dots.
+func timerKey(plugin, key string) string { return plugin + timers + bucketToken(key) }
+
+const timers = ".=timer."
+
+func bucketToken(key string) string {
 	var b strings.Builder
-	b.WriteString(plugin + ".")
 	for i := range len(key) {
 		switch c := key[i]; {
 		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_', c == '/':
@@ -191,6 +234,29 @@ func bucketKey(plugin, key string) string {
 		}
 	}
 	return b.String()
+}
+
+// keyOf is the plugin's key that a key in the bucket stands for.
+func keyOf(plugin, bucketKey string) (key string, ours bool) {
+	token, ours := strings.CutPrefix(bucketKey, plugin+".")
+	if !ours || strings.Contains(token, ".") {
+		return "", false
+	}
+	return parseBucketToken(token)
+}
+
+// timerOf is the key of the plugin's timer that a key in the bucket stands for.
+func timerOf(plugin, bucketKey string) (key string, ours bool) {
+	token, ours := strings.CutPrefix(bucketKey, plugin+timers)
+	if !ours {
+		return "", false
+	}
+	return parseBucketToken(token)
+}
+
+func parseBucketToken(token string) (string, bool) {
+	key, err := url.PathUnescape(strings.ReplaceAll(token, "=", "%"))
+	return key, err == nil && bucketToken(key) == token
 }
 
 // oneLine makes a header's value of any text.

@@ -86,12 +86,23 @@ func (e *echoes) complaint() string {
 	return e.said
 }
 
+// mayBeOurs reports whether we may have written the message.
+func (e *echoes) mayBeOurs(m event.Message) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.wroteIt(m)
+}
+
 // Claim looks whether an event is the echo of an action that waits for it, and
 // fills in whose it is. It must be called for every event of the account, also
 // for those fetched by REST (which are marked as replayed), in order, before
 // the event is published. clientRef is the ref that the event carries, if any.
 func (o *Outbox) Claim(ev *event.Event, clientRef string) {
-	e := o.echoes
+	o.echoes.claim(ev, clientRef)
+	o.guard.heard(*ev, o.echoes.mayBeOurs)
+}
+
+func (e *echoes) claim(ev *event.Event, clientRef string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.seen.event(e.account, *ev)

@@ -19,6 +19,7 @@ import (
 // methods are safe for concurrent use.
 type keys struct {
 	account string
+	guard   *guard // nil: nothing is a loop
 
 	mu      sync.Mutex
 	known   map[digest]known
@@ -127,6 +128,11 @@ func (k *keys) begin(sender string, a event.Action, payload digest, answer func(
 		if err := k.backlog.room(k.account, sender, len(a.Body)); err != nil {
 			return &bus.Answer{Code: statusFull, Err: err}
 		}
+		if k.guard != nil {
+			if err := k.guard.admit(sender, a, time.Now()); err != nil {
+				return &bus.Answer{Code: statusLoop, Err: err}
+			}
+		}
 		k.backlog.add(sender, len(a.Body))
 		k.known[key] = known{payload: payload, when: time.Now().Unix(), size: int32(len(a.Body)), state: queueing, doubt: ok}
 		admit = true
@@ -186,6 +192,15 @@ func (k *keys) done(sender, id, hash string) {
 	}
 	was.state, was.when = finished, time.Now().Unix()
 	k.known[key] = was
+}
+
+// unfinished reports whether an action was accepted, or may have been, and has
+// no end.
+func (k *keys) unfinished(sender, id string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	was, ok := k.known[keyOf(sender, id)]
+	return ok && was.state != finished
 }
 
 // place is where in the queue an action is that is not finished.

@@ -80,19 +80,11 @@ func (o *Outbox) Retell(ctx context.Context, since time.Time, known func(id stri
 			return fmt.Errorf("read the ledger's entry of %s/%s: %w", e.Sender, e.ID, err)
 		}
 		t := event.Type(said.State)
-		switch t {
-		case event.ActionConfirmed, event.ActionFailed, event.ActionExpired:
-		default:
-			return nil // it has no end, and is in the queue
-		}
-		if said.Conversation == "" || known(resultID(o.o.Account, t, e.Sender, e.ID)) {
-			return nil
+		if !said.ended() || said.Conversation == "" || known(resultID(o.o.Account, t, e.Sender, e.ID)) {
+			return nil // without an end it is in the queue
 		}
 		told++
-		return o.publish(ctx, t, event.ActionResult{
-			ID: e.ID, Type: said.Type, Account: o.o.Account, Conversation: said.Conversation,
-			By: e.Sender, Reason: said.Reason, Attempts: said.Attempts, Event: said.Event,
-		}, "", "")
+		return o.publish(ctx, t, said.result(o.o.Account, e.Sender, e.ID), "", "")
 	})
 	if err != nil {
 		return told, fmt.Errorf("tell results again: %w", err)

@@ -89,6 +89,8 @@ type Options struct {
 	Drain time.Duration
 	// Limits bound what waits.
 	Limits Limits
+	// Loop says when bots that answer each other are cut off.
+	Loop Loop
 	// TracerProvider makes the spans; nil: nothing is traced.
 	TracerProvider trace.TracerProvider
 	Log            *slog.Logger
@@ -105,6 +107,10 @@ type Outbox struct {
 	// began is when Run did. It is set before the lanes run.
 	began time.Time
 	keys  *keys
+	// waiters want to know what becomes of actions.
+	waiters waiters
+	// guard keeps bots from answering each other without end.
+	guard *guard
 
 	// asking has a token of each who asks the backend's REST.
 	asking chan struct{}
@@ -180,6 +186,9 @@ type Status struct {
 	Waiting int `json:"waiting"`
 	// Typing counts typing actions sent, stops of our own among them.
 	Typing uint64 `json:"typing"`
+	// Looped counts the messages, of those refused, that were turns of bots
+	// that answer each other.
+	Looped uint64 `json:"looped"`
 }
 
 // New returns an outbox. It does nothing before Run, except that it takes
@@ -203,13 +212,16 @@ func New(o Options) *Outbox {
 	if o.Unclear == "" {
 		o.Unclear = Fail
 	}
-	return &Outbox{
+	out := &Outbox{
 		o: o, tracer: tracing.New(o.TracerProvider, "bridge/outbox"), echoes: newEchoes(o.Account, o.Self),
 		typing: newTyping(o.Link, o.Log), turns: newTurns(o.Rate),
 		asking: make(chan struct{}, askers), closing: make(chan struct{}, 1), reading: make(chan struct{}, 1),
 		lanes: map[string][]*job{}, out: map[uint64]*bus.Queued{}, parked: map[uint64]struct{}{}, cancelling: map[uint64]*job{},
 		keys: newKeys(o.Account, o.Limits),
 	}
+	out.guard = newGuard(o, out.echoes)
+	out.keys.guard = out.guard
+	return out
 }
 
 // Status is how the outbox stands now.
@@ -221,7 +233,7 @@ func (o *Outbox) Status() Status {
 	return Status{
 		Accepted: c.accepted.Load(), Duplicates: c.duplicates.Load(), Refused: c.refused.Load(),
 		Sent: c.sent.Load(), Confirmed: c.confirmed.Load(), Failed: c.failed.Load(), Expired: c.expired.Load(),
-		Waiting: waiting, Typing: o.typing.sent.Load(),
+		Waiting: waiting, Typing: o.typing.sent.Load(), Looped: o.guard.cuts.Load(),
 	}
 }
 

@@ -261,6 +261,8 @@ func (o *Outbox) finish(ctx context.Context, j *job) error {
 	if err := j.Done(ctx); err != nil {
 		return err
 	}
+	j.entry.Type, j.entry.Conversation = j.Action.Type, j.Action.Conversation
+	o.waiters.tell(j.Sender, j.Action.ID, j.entry) // before its key has its end
 	o.keys.done(j.Sender, j.Action.ID, j.Hash)
 	endProcessing(j)
 	switch j.end {

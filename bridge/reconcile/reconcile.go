@@ -224,20 +224,27 @@ func signal(c chan struct{}) {
 
 // connections closes the gap before each connection.
 func (r *Reconciler) connections(ctx context.Context) error {
+	var again <-chan time.Time // after a reading that failed
 	for {
+		read := true
 		select {
 		case <-r.found:
+			read = false
 		case <-r.loss:
+		case <-again:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if read {
+			again = nil
 			if err := r.load(ctx); err != nil {
 				if ctx.Err() != nil {
 					return context.Cause(ctx)
 				}
 				r.o.Log.Warn("what was published is read again a little later", "error", err)
-				time.AfterFunc(suspicionWait, r.Distrust)
+				again = time.After(suspicionWait)
 				continue
 			}
-		case <-ctx.Done():
-			return context.Cause(ctx)
 		}
 		if err := r.fill(ctx); err != nil {
 			return err

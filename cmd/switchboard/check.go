@@ -51,8 +51,12 @@ it connects to the backend, and leaves at once.`,
 				return notConfigured(&cf, err)
 			}
 			cfg := draft.Config
-			fmt.Fprintf(c.OutOrStdout(), "ok: %d account(s), %d plugin(s)\n", len(cfg.Accounts), len(cfg.Plugins))
-			if len(cfg.Plugins) == 0 {
+			bots := ""
+			if len(cfg.Bots) > 0 {
+				bots = fmt.Sprintf(", %d bot(s)", len(cfg.Bots))
+			}
+			fmt.Fprintf(c.OutOrStdout(), "ok: %d account(s), %d plugin(s)%s\n", len(cfg.Accounts), len(cfg.Plugins), bots)
+			if len(cfg.Plugins)+len(cfg.Bots) == 0 {
 				fmt.Fprintln(c.OutOrStdout(), noPlugins)
 			}
 			return nil

@@ -34,6 +34,8 @@ func observe(m metric.Meter, r *bridgeRun) error {
 	running := o.gauge("switchboard.plugin.running", "", "1 while the plugin is connected and fed.")
 	restarts := o.counter("switchboard.plugin.restarts", "{restart}", "Times the plugin was started again.")
 	taken := o.counter("switchboard.plugin.actions", "{action}", "Actions that the plugin asked for, accepted or refused.")
+	looped := o.counter("switchboard.actions.looped", "{action}", "Messages refused because bots answered each other.")
+	timers := o.gauge("switchboard.plugin.timers", "{timer}", "Timers that the plugin has set.")
 	dropped := o.counter("switchboard.plugin.live.dropped", "{event}", "Typing events that the plugin was too slow for.")
 	feeds := o.counter("switchboard.feed.deliveries", "{delivery}", "Deliveries to the plugin by what became of them.")
 	held := o.gauge("switchboard.feed.held", "{event}", "Events inside the plugin or waiting for their turn.")
@@ -73,6 +75,7 @@ func observe(m metric.Meter, r *bridgeRun) error {
 			}
 			put(waiting, uint64(a.Outbox.Waiting), account...)
 			put(typing, a.Outbox.Typing, account...)
+			put(looped, a.Outbox.Looped, account...)
 		}
 		for _, p := range s.Plugins {
 			put(running, one(p.State == host.Running), "plugin", p.Name)
@@ -80,6 +83,7 @@ func observe(m metric.Meter, r *bridgeRun) error {
 			put(taken, p.Accepted, "plugin", p.Name, "result", "accepted")
 			put(taken, p.Refused, "plugin", p.Name, "result", "refused")
 			put(dropped, p.LiveDropped, "plugin", p.Name)
+			put(timers, uint64(p.Timers), "plugin", p.Name)
 			for _, f := range p.Feeds {
 				for result, n := range map[string]uint64{
 					"delivered": f.Delivered, "acked": f.Acked, "retried": f.Retried, "dead": f.Dead,

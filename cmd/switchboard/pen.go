@@ -17,12 +17,17 @@ import (
 type pen struct{ on bool }
 
 func newPen(w io.Writer) pen {
+	return pen{os.Getenv("NO_COLOR") == "" && isTerminal(w)}
+}
+
+// isTerminal reports whether w is one that can more than print.
+func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
-		return pen{}
+	if !ok || os.Getenv("TERM") == "dumb" {
+		return false
 	}
 	info, err := f.Stat()
-	return pen{err == nil && info.Mode()&os.ModeCharDevice != 0}
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 func (p pen) dim(s string) string  { return p.in("2", s) }
@@ -35,7 +40,7 @@ func (p pen) state(s string) string {
 	switch s {
 	case string(link.Connected), string(host.Running):
 		return p.good(s)
-	case string(link.Disconnected), string(link.Error), string(host.Refused), string(host.Stopped):
+	case string(link.Disconnected), string(link.Error), string(host.Refused), string(host.CrashLooping), string(host.Stopped):
 		return p.bad(s)
 	}
 	return p.warn(s)

@@ -115,7 +115,13 @@ func newRun() *cobra.Command {
 	c := &cobra.Command{
 		Use: "run", Short: "Run the bridge", Args: exactly(0),
 		Long: `Run the bridge until SIGTERM or SIGINT; it then finishes what is under way and
-stops within 10 seconds. It logs to stderr.`,
+stops within 10 seconds. It logs to stderr.
+
+On SIGHUP it reads its configuration anew. A wrong one is refused whole. Of the
+plugins only those are touched whose section changed: the new process is started
+and configured before the old one ends, and where the new one is not accepted
+the old one goes on. Changes outside of plugins: need a restart; the log names
+them.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			log, err := lf.logger(c.ErrOrStderr())
 			if err != nil {
@@ -125,9 +131,10 @@ stops within 10 seconds. It logs to stderr.`,
 			if err != nil {
 				return err
 			}
-			stop := ignoreHangup(log)
-			defer stop()
-			err = serve(c.Context(), cfg, log)
+			hangups := make(chan os.Signal, 1)
+			signal.Notify(hangups, syscall.SIGHUP)
+			defer signal.Stop(hangups)
+			err = serve(c.Context(), cfg, reload{hangups, cf.load}, log)
 			if err == nil {
 				log.Info("bridge has stopped")
 			}
@@ -137,22 +144,4 @@ stops within 10 seconds. It logs to stderr.`,
 	cf.add(c)
 	lf.add(c)
 	return c
-}
-
-// ignoreHangup keeps a SIGHUP, which operators know as "reload", from ending
-// the bridge, and says what it does not do yet.
-func ignoreHangup(log *slog.Logger) (stop func()) {
-	hangups, done := make(chan os.Signal, 1), make(chan struct{})
-	signal.Notify(hangups, syscall.SIGHUP)
-	go func() {
-		for {
-			select {
-			case <-hangups:
-				log.Warn("SIGHUP: the configuration is not reloaded yet; restart the bridge to apply a change")
-			case <-done:
-				return
-			}
-		}
-	}()
-	return func() { signal.Stop(hangups); close(done) }
 }

@@ -37,8 +37,8 @@ const closeTimeout = 3 * time.Second
 const exportTimeout = time.Second
 
 // serve runs a bridge until ctx ends: built from the bottom up, stopped from
-// the top down.
-func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error) {
+// the top down. re has it take up a changed configuration.
+func serve(ctx context.Context, cfg *config.Config, re reload, log *slog.Logger) (err error) {
 	seen, err := newTelemetry(ctx, log)
 	if err != nil {
 		return err
@@ -52,7 +52,8 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error
 	}()
 	b, err := bus.Open(ctx, bus.Options{
 		DataDir: cfg.DataDir, Prefix: cfg.Prefix, URL: cfg.NATS.URL, Credentials: cfg.NATS.Credentials,
-		Listen: cfg.NATS.Listen, MaxAge: cfg.Events.MaxAge, MaxBytes: int64(cfg.Events.MaxBytes), Log: log,
+		Listen: cfg.NATS.Listen, Bots: busBots(cfg), OperatorPassword: operatorPassword(cfg),
+		MaxAge: cfg.Events.MaxAge, MaxBytes: int64(cfg.Events.MaxBytes), Log: log,
 	})
 	if err != nil {
 		return err
@@ -63,22 +64,31 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error
 		err = errors.Join(err, b.Close(bounded))
 	}()
 
+	if !b.Embedded() && !cfg.NATS.Durable {
+		log.Warn("an accepted action is as safe as the NATS server's disk: have it write to that before it acknowledges (jetstream: sync_interval: always), and say so by nats.durable: true")
+	}
 	br := bridge.New(bridge.Options{Bus: b, Accounts: accounts(cfg), TracerProvider: seen.tracer, Log: log})
 	specs, err := specs(cfg, names(cfg.Plugins))
 	if err != nil {
 		return err
 	}
+	for _, s := range specs {
+		b.SetStoreQuota(s.Name, s.StoreBytes)
+	}
 	h := host.New(specs, host.Options{
-		Parts: host.Parts{Feeds: feeds{b}, Actions: br.Door(), Store: store{b}},
+		Parts: host.Parts{Feeds: feeds{b}, Actions: actions{br.Door()}, Store: store{b}, Timers: timers{b}, Backend: backend{br}},
 		Ended: br.Door().SenderGone, RuntimeDir: cfg.RuntimeDir(), TracerProvider: seen.tracer, Log: log,
 	})
-	r := &bridgeRun{cfg, b, br, h, time.Now()}
-	if err := observe(seen.meter.Meter("github.com/switchboard-dev/switchboard"), r); err != nil {
+	bots := outbox.NewBots(br.Door(), outboxBots(cfg), log)
+	r := &bridgeRun{cfg, b, br, h, bots, time.Now()}
+	if err := observe(seen.meter.Meter(meterName), r); err != nil {
 		return fmt.Errorf("make the metrics: %w", err)
 	}
+	seen.counters.of(h.Status)
 	options := api.Options{
 		Status: func() any { return r.status() }, Unready: r.unready,
-		Act: br.Door().Act, Queue: br.Door(), Dead: b, Tail: b.Tail, Link: br.Link, Metrics: seen.page, Log: log,
+		Act: br.Door().Act, Queue: br.Door(), Dead: b, Replays: b, Tail: b.Tail, Link: br.Link, Plugins: hostPlugins{h},
+		Metrics: seen.page, Log: log,
 	}
 	// What a killed bridge left there; the lock says that nobody uses it.
 	if err := os.RemoveAll(cfg.RuntimeDir()); err != nil {
@@ -98,11 +108,12 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error
 		}
 		parts = append(parts, part{"http", func(ctx context.Context) error { return api.Serve(ctx, l, api.Health(options), log) }})
 	}
-	parts = append(parts, part{"nats upkeep", b.Upkeep}, part{"wake", wakes(cfg, br, log)}, part{"bridge", br.Run}, part{"plugins", h.Run})
+	parts = append(parts, part{"nats upkeep", b.Upkeep}, part{"wake", wakes(cfg, br, log)}, part{"bridge", br.Run}, part{"bots", bots.Run}, part{"plugins", h.Run},
+		part{"reload", func(ctx context.Context) error { return re.run(ctx, cfg, h, log) }})
 
 	log.Info("bridge is running", "version", version, "accounts", len(cfg.Accounts), "plugins", len(cfg.Plugins),
-		"nats", natsName(b), "data", cfg.DataDir)
-	if len(cfg.Plugins) == 0 {
+		"bots", len(cfg.Bots), "nats", natsName(b), "data", cfg.DataDir)
+	if len(cfg.Plugins)+len(cfg.Bots) == 0 {
 		log.Info(noPlugins)
 	}
 	return runAll(ctx, parts)
@@ -185,6 +196,7 @@ func accounts(cfg *config.Config) []bridge.Account {
 				Rate: a.Reconcile.Rate, Backfill: a.Backfill.Since,
 			},
 			Outbox: outbox.Options{
+				Loop:   outbox.Loop{Turns: a.Loop.Turns, Within: a.Loop.Within},
 				NoEcho: a.Confirm == "none", Unclear: outbox.Unclear(a.Unclear), Rate: a.Outbox.Rate, Attempts: a.Outbox.Attempts,
 				Limits: outbox.Limits{Waiting: a.Outbox.Waiting, WaitingPerSender: a.Outbox.WaitingPerSender, Bytes: int64(a.Outbox.Bytes)},
 			},
@@ -199,13 +211,17 @@ func specs(cfg *config.Config, plugins []string) ([]host.Spec, error) {
 	var list []host.Spec
 	for _, name := range slices.Sorted(slices.Values(plugins)) {
 		p := cfg.Plugins[name]
-		s := host.Spec{Name: name, Accounts: p.Accounts, Events: event.Patterns(p.Events)}
+		s := host.Spec{
+			Name: name, Accounts: p.Accounts, Events: event.Patterns(p.Events),
+			ActionRate: p.Rate, StoreBytes: int64(p.Store),
+		}
 		for _, a := range p.Actions {
 			s.Actions = append(s.Actions, event.ActionType(a))
 		}
 		for key, value := range p.Env {
 			s.Env = append(s.Env, key+"="+value)
 		}
+		slices.Sort(s.Env) // the same is the same after a reload
 		if p.Use != "" {
 			s.Path, s.Args = process.Self(), []string{"plugin", p.Use}
 		} else {
@@ -224,8 +240,11 @@ func specs(cfg *config.Config, plugins []string) ([]host.Spec, error) {
 		if s.Config, err = json.Marshal(p.Config); err != nil {
 			return nil, fmt.Errorf("plugins.%s.config: %w", name, err)
 		}
+		if s.Shown, err = json.Marshal(p.Redacted()); err != nil {
+			return nil, fmt.Errorf("plugins.%s.config: %w", name, err)
+		}
 		if len(p.Config) == 0 {
-			s.Config = []byte("{}")
+			s.Config, s.Shown = []byte("{}"), []byte("{}")
 		}
 		list = append(list, s)
 	}
@@ -238,6 +257,7 @@ type bridgeRun struct {
 	bus    *bus.Bus
 	bridge *bridge.Bridge
 	host   *host.Host
+	bots   *outbox.Bots
 	since  time.Time
 }
 
@@ -255,7 +275,7 @@ func (r *bridgeRun) unready() []string {
 		}
 	}
 	for _, p := range r.host.Status() {
-		if p.State != host.Running {
+		if p.State != host.Running && p.State != host.Paused { // that one is as it is wanted
 			reasons = append(reasons, fmt.Sprintf("plugin %s is %s: %s", p.Name, p.State, p.Reason))
 		}
 	}
@@ -309,17 +329,4 @@ func gone(err error) error {
 		return feed.ErrGone
 	}
 	return err
-}
-
-// store joins the plugins' store to the bus.
-type store struct{ *bus.Bus }
-
-var _ host.Store = store{}
-
-func (s store) Get(ctx context.Context, plugin, key string) ([]byte, error) {
-	v, err := s.Bus.Get(ctx, plugin, key)
-	if errors.Is(err, bus.ErrNoKey) {
-		return nil, host.ErrNotFound
-	}
-	return v, err
 }

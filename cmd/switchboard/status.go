@@ -25,6 +25,7 @@ type status struct {
 	NATS     natsStatus      `json:"nats"`
 	Accounts []bridge.Status `json:"accounts"`
 	Plugins  []host.Status   `json:"plugins"`
+	Bots     []botStatus     `json:"bots"`
 	// Unready says why the bridge is not ready; empty: it is.
 	Unready []string `json:"unready"`
 }
@@ -45,7 +46,7 @@ func (r *bridgeRun) status() status {
 	return status{
 		Version: version, Since: r.since, DataDir: dir,
 		NATS:     natsStatus{r.bus.Embedded(), r.bus.Address(), r.bus.Connected(), r.bus.Reconnects()},
-		Accounts: r.bridge.Status(), Plugins: r.host.Status(), Unready: r.unready(),
+		Accounts: r.bridge.Status(), Plugins: r.host.Status(), Bots: r.botStatus(), Unready: r.unready(),
 	}
 }
 
@@ -109,8 +110,11 @@ func (s status) print(out io.Writer) error {
 			fmt.Fprintf(w, "%s\tcannot be compared with its backend's REST API: %s\n", plain(a.Account), short(a.Reconcile.Problem, 120))
 		}
 	}
+	printBots(w, p, s.Bots)
 	if len(s.Plugins) == 0 {
-		fmt.Fprintln(w, "\n"+noPlugins)
+		if len(s.Bots) == 0 {
+			fmt.Fprintln(w, "\n"+noPlugins)
+		}
 		return w.Flush()
 	}
 	fmt.Fprintln(w, "\n"+p.dim("PLUGIN\tSTATE\tSINCE\tFEED\tDONE\tHELD\tRETRIED\tDEAD\tACTIONS\tRESTARTS\tREASON"))
@@ -126,7 +130,7 @@ func (s status) print(out io.Writer) error {
 				fmt.Fprint(w, "\t\t\t")
 			}
 			fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t", f.Name, f.Acked, f.Held, f.Retried, f.Dead)
-			reason := cmp.Or(plugin.Reason, f.LastError)
+			reason := cmp.Or(plugin.Reason, plugin.Rejected, plugin.Unhealthy, f.LastError)
 			if i == 0 {
 				fmt.Fprintf(w, "%d\t%d\t%s\n", plugin.Accepted, plugin.Restarts, short(reason, 60))
 			} else {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -21,12 +22,17 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
+// meterName is who makes our metrics.
+const meterName = "github.com/switchboard-dev/switchboard"
+
 // telemetry is OpenTelemetry's SDK: the one place that names it. Plugins,
 // bridge and host know its API alone.
 type telemetry struct {
 	// tracer is nil where nothing is exported: then nothing is traced.
 	tracer trace.TracerProvider
 	meter  *metric.MeterProvider
+	// counters are those of the plugins.
+	counters *pluginCounters
 	// page serves the metrics to Prometheus.
 	page http.Handler
 	stop []func(context.Context) error
@@ -38,7 +44,7 @@ type telemetry struct {
 // but the page for Prometheus
 // (https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/).
 func newTelemetry(ctx context.Context, log *slog.Logger) (*telemetry, error) {
-	t := &telemetry{}
+	t := &telemetry{counters: &pluginCounters{since: time.Now()}}
 	res, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithHost(), resource.WithProcessPID(),
 		resource.WithAttributes(attribute.String("service.name", "switchboard"), attribute.String("service.version", version)),
 		resource.WithFromEnv())
@@ -48,7 +54,8 @@ func newTelemetry(ctx context.Context, log *slog.Logger) (*telemetry, error) {
 
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	exporter, err := otelprometheus.New(otelprometheus.WithRegisterer(registry), otelprometheus.WithoutScopeInfo())
+	exporter, err := otelprometheus.New(otelprometheus.WithRegisterer(registry), otelprometheus.WithoutScopeInfo(),
+		otelprometheus.WithProducer(t.counters))
 	if err != nil {
 		return nil, fmt.Errorf("make the metrics page: %w", err)
 	}
@@ -56,6 +63,7 @@ func newTelemetry(ctx context.Context, log *slog.Logger) (*telemetry, error) {
 	options := []metric.Option{metric.WithResource(res), metric.WithReader(exporter)}
 
 	if exports("METRICS") {
+		autoexport.WithFallbackMetricProducer(func(context.Context) (metric.Producer, error) { return t.counters, nil })
 		reader, err := autoexport.NewMetricReader(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("export metrics: %w", err)

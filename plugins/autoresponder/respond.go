@@ -105,19 +105,11 @@ func (r *rule) act(ctx context.Context, d *sdk.Delivery, text string) error {
 	return nil
 }
 
-// say replies, with typing before it where that is wanted and possible.
+// say replies, with typing beside it where that is wanted and possible.
 func (r *rule) say(ctx context.Context, d *sdk.Delivery, text string) error {
+	reply := func(ctx context.Context) error { return d.Reply(ctx, text) }
 	if !r.typing {
-		return d.Reply(ctx, text)
+		return reply(ctx)
 	}
-	shown := false
-	err := d.Typing(ctx, func(ctx context.Context) error {
-		shown = true
-		return d.Reply(ctx, text)
-	})
-	if shown {
-		return err
-	}
-	d.Log.Debug("typing could not be shown; the reply goes out without", "rule", r.name, "error", err)
-	return d.Reply(ctx, text)
+	return d.Typing(ctx, reply)
 }

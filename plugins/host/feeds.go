@@ -101,13 +101,13 @@ func (l *line) open(ctx context.Context, index int, declared *pluginv1.Feed) (*f
 		}
 		o.Filter = func(e event.Event) (bool, error) { return f.Match(e, l.decoded) }
 	}
-	var err error
-	o.Source, err = l.parts.Feeds.Open(ctx, feed.Spec{
+	source, err := l.parts.Feeds.Open(ctx, feed.Spec{
 		Plugin: l.spec.Name, Feed: name, Accounts: l.spec.Accounts, Events: granted, Held: o.Held, Parked: o.Parked,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("open feed %s of plugin %s: %w", name, l.spec.Name, err)
+		return nil, &ourFault{fmt.Errorf("open feed %s of plugin %s: %w", name, l.spec.Name, err)}
 	}
+	o.Source = ourFeed{source}
 	return feed.New(o), nil
 }
 

@@ -3,7 +3,7 @@
 // out its requests, and starts it again when it ends.
 //
 //	Feeds ──▶ package feed: lanes, window, retries ──▶ line ══ gRPC ══▶ plugin
-//	Actions, Store ◀────── grants ◀─────────────────── line ◀══════════ plugin
+//	Actions, Store, Timers, Backend ◀── grants ◀── line ◀══════════════ plugin
 //
 // # What it promises
 //
@@ -18,13 +18,11 @@
 // costs the others nothing: every plugin has its own process, goroutines,
 // window and bounds, and nothing here waits for one without a deadline.
 //
-// The host knows neither NATS nor the outbox: it is given [Feeds], [Actions]
-// and a [Store].
+// The host knows neither NATS nor the outbox nor a backend: it is given [Parts].
 package host
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"time"
 
@@ -53,6 +51,15 @@ type Spec struct {
 	Actions  []event.ActionType
 	// Config is the plugin's configuration, one JSON object.
 	Config []byte
+	// Shown is Config as it may be shown, as far as that can be told without
+	// the plugin's schema; nil: it is not shown.
+	Shown []byte
+	// StoreBytes is how much it may keep, keys and values and timers together;
+	// 0: 16 MiB. Who makes the [Store] holds it.
+	StoreBytes int64
+	// ActionRate is how many actions it may ask for in a second, typing
+	// included; 0: 100. Twice as many may come at once.
+	ActionRate float64
 }
 
 // Feeds opens streams of events. It is safe for concurrent use.
@@ -63,31 +70,6 @@ type Feeds interface {
 	// Live calls fn for each typing event until stop is called. fn must not
 	// block.
 	Live(ctx context.Context, spec feed.Spec, fn func(event.Event)) (stop func(), err error)
-}
-
-// Actions is the door of the outbox. It is safe for concurrent use.
-type Actions interface {
-	// Act returns when the action is accepted, on disk. An error that matches
-	// [event.ErrInvalidAction] is final.
-	Act(ctx context.Context, sender string, a event.Action) (duplicate bool, err error)
-}
-
-// Store keeps what plugins want to remember. It is safe for concurrent use.
-type Store interface {
-	// Get returns [ErrNotFound] where there is nothing.
-	Get(ctx context.Context, plugin, key string) ([]byte, error)
-	Put(ctx context.Context, plugin, key string, value []byte) error
-	Delete(ctx context.Context, plugin, key string) error
-}
-
-// ErrNotFound is what a [Store] returns for a key that it does not have.
-var ErrNotFound = errors.New("not found")
-
-// Parts are what the host needs of the rest of Switchboard.
-type Parts struct {
-	Feeds   Feeds
-	Actions Actions
-	Store   Store
 }
 
 // Limits bound what a plugin can hold up. A zero field is its default.

@@ -28,6 +28,7 @@ type line struct {
 	tracer  *tracing.Tracer
 	decoded *filter.Cache
 	feeds   []*feed.Feed
+	asked   *requests
 
 	deliveries chan *pluginv1.Delivery
 	answers    chan *pluginv1.Answer
@@ -35,6 +36,8 @@ type line struct {
 	stats      *Stats
 	// complaints bounds what a plugin that keeps doing wrong adds to the log.
 	complaints rate.Sometimes
+	pulse      *pulse
+	up         func()
 }
 
 // maxBatch bounds how many deliveries go in one message; 64 is where the gain
@@ -63,6 +66,13 @@ func Run(ctx context.Context, client pluginv1.PluginClient, spec Spec, o Options
 		return err
 	}
 	stats.described(manifest)
+	return connect(ctx, client, spec, configured, o, stats, func() {})
+}
+
+// connect serves a plugin that is configured, as [Run] does. It calls up when
+// the plugin is connected.
+func connect(ctx context.Context, client pluginv1.PluginClient, spec Spec, configured *pluginv1.ConfigureResponse, o Options,
+	stats *Stats, up func()) error {
 	if o.decoded == nil {
 		o.decoded = filter.NewCache()
 	}
@@ -71,7 +81,7 @@ func Run(ctx context.Context, client pluginv1.PluginClient, spec Spec, o Options
 		tracer:  tracing.New(o.TracerProvider, "plugins/host"),
 		log:     o.Log.With("plugin", spec.Name),
 		answers: make(chan *pluginv1.Answer), live: make(chan event.Event, liveBuffer),
-		complaints: rate.Sometimes{First: 10, Interval: time.Second},
+		complaints: rate.Sometimes{First: 10, Interval: time.Second}, pulse: newPulse(), up: up,
 	}
 	return l.run(ctx, client, configured.GetFeeds())
 }
@@ -81,6 +91,10 @@ func (l *line) run(ctx context.Context, client pluginv1.PluginClient, declared [
 	lineCtx, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(nil)
 	l.deliveries = make(chan *pluginv1.Delivery, len(declared)*l.limits.Window)
+	l.asked = newRequests(l)
+	if err := l.asked.timers.load(ctx); err != nil {
+		return &ourFault{err}
+	}
 	for i, d := range declared {
 		f, err := l.open(ctx, i, d)
 		if err != nil {
@@ -91,7 +105,7 @@ func (l *line) run(ctx context.Context, client pluginv1.PluginClient, declared [
 	}
 	stopLive, err := l.openLive(ctx, declared)
 	if err != nil {
-		return err
+		return &ourFault{err}
 	}
 	defer stopLive()
 
@@ -100,6 +114,7 @@ func (l *line) run(ctx context.Context, client pluginv1.PluginClient, declared [
 		return fmt.Errorf("connect to plugin %s: %w", l.spec.Name, err)
 	}
 	l.stats.set(Running, "")
+	l.up()
 
 	var working sync.WaitGroup
 	defer working.Wait()
@@ -113,14 +128,32 @@ func (l *line) run(ctx context.Context, client pluginv1.PluginClient, declared [
 			}
 		})
 	}
+	working.Go(func() {
+		if err := l.asked.timers.run(lineCtx, drain); err != nil {
+			cut(err)
+		}
+	})
+	feeding.Go(func() {
+		select {
+		case <-l.asked.timers.idle:
+		case <-lineCtx.Done():
+		}
+	})
 	working.Go(func() { feeding.Wait(); close(fed) })
 	working.Go(func() {
+		if err := l.pulse.watch(lineCtx, l.spec.Name); err != nil {
+			cut(err)
+		}
+	})
+	ended := make(chan struct{})
+	working.Go(func() {
+		defer close(ended)
 		if err := l.receive(lineCtx, stream); err != nil {
 			cut(err)
 		}
 	})
 	working.Go(func() {
-		if err := l.send(lineCtx, stream, drain, fed); err != nil {
+		if err := l.send(lineCtx, stream, drain); err != nil {
 			cut(err)
 		}
 	})
@@ -131,11 +164,22 @@ func (l *line) run(ctx context.Context, client pluginv1.PluginClient, declared [
 	case <-ctx.Done():
 	}
 	close(drain)
+	late := time.After(l.limits.Drain)
 	select {
 	case <-fed:
 	case <-lineCtx.Done():
-	case <-time.After(l.limits.Drain):
+		return nil
+	case <-late:
 		l.log.Warn("plugin did not finish in time; what it has in hand comes again", "after", l.limits.Drain)
+		return nil
+	}
+	// It may have something of its own to finish, and asks for it; it ends the
+	// line when it has.
+	select {
+	case <-ended:
+	case <-lineCtx.Done():
+	case <-late:
+		l.log.Warn("plugin did not end the line in time", "after", l.limits.Drain)
 	}
 	return nil
 }
@@ -143,22 +187,24 @@ func (l *line) run(ctx context.Context, client pluginv1.PluginClient, declared [
 var errLineOver = errors.New("the line is over")
 
 // send is the only writer of the stream.
-func (l *line) send(ctx context.Context, stream pluginv1.Plugin_ConnectClient, drain, fed <-chan struct{}) error {
+func (l *line) send(ctx context.Context, stream pluginv1.Plugin_ConnectClient, drain <-chan struct{}) error {
 	for {
 		var msg *pluginv1.FromHost
 		select {
 		case d := <-l.deliveries:
 			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Deliveries{Deliveries: l.batch(d)}}
+		case d := <-l.asked.timers.deliveries:
+			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Deliveries{Deliveries: &pluginv1.Deliveries{Deliveries: []*pluginv1.Delivery{d}}}}
 		case a := <-l.answers:
 			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Answer{Answer: a}}
 		case e := <-l.live:
 			l.stats.Live.Add(1)
 			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Live{Live: &pluginv1.Live{Event: feed.Wire(e)}}}
+		case n := <-l.pulse.pings:
+			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Ping{Ping: &pluginv1.Ping{Number: n}}}
 		case <-drain:
 			drain = nil
 			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Drain{Drain: &pluginv1.Drain{}}}
-		case <-fed:
-			return stream.CloseSend()
 		case <-ctx.Done():
 			return nil
 		}
@@ -185,11 +231,12 @@ func (l *line) batch(first *pluginv1.Delivery) *pluginv1.Deliveries {
 
 // receive is the only reader of the stream.
 func (l *line) receive(ctx context.Context, stream pluginv1.Plugin_ConnectClient) error {
-	room := make(chan struct{}, l.limits.Requests)
 	var asking sync.WaitGroup
 	defer asking.Wait()
 	for {
+		l.pulse.listen()
 		msg, err := stream.Recv()
+		l.pulse.heard()
 		if errors.Is(err, io.EOF) {
 			return fmt.Errorf("plugin %s ended the line", l.spec.Name)
 		}
@@ -201,26 +248,25 @@ func (l *line) receive(ctx context.Context, stream pluginv1.Plugin_ConnectClient
 			for _, out := range m.Outcomes.GetOutcomes() {
 				l.settle(ctx, out)
 			}
+		case *pluginv1.FromPlugin_Pong:
+			l.stats.health(brief(m.Pong.GetUnhealthy()))
 		case *pluginv1.FromPlugin_Request:
-			select {
-			case room <- struct{}{}:
-			case <-ctx.Done():
-				return nil
-			}
-			asking.Go(func() {
-				defer func() { <-room }()
-				answer := l.answer(ctx, m.Request)
-				select {
-				case l.answers <- answer:
-				case <-ctx.Done():
-				}
-			})
+			l.asked.take(ctx, m.Request, &asking)
+		case *pluginv1.FromPlugin_Counters:
+			l.stats.count(m.Counters.GetCounters())
 		}
 	}
 }
 
 func (l *line) settle(ctx context.Context, out *pluginv1.Outcome) {
 	index := out.GetDelivery() >> feedShift
+	if index == firstTimer>>feedShift {
+		select {
+		case l.asked.timers.outcomes <- out:
+		case <-ctx.Done():
+		}
+		return
+	}
 	if index >= uint64(len(l.feeds)) {
 		l.stray()
 		return

@@ -105,7 +105,7 @@ func (r *running) feed() feed.Status {
 
 func options(t *testing.T, w *world, limits host.Limits) host.Options {
 	return host.Options{
-		Parts: host.Parts{Feeds: w, Actions: w, Store: w}, Limits: limits,
+		Parts: host.Parts{Feeds: w, Actions: w, Store: w, Timers: w, Backend: w}, Limits: limits,
 		Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo})),
 	}
 }

@@ -2,6 +2,7 @@ package host_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -77,14 +78,17 @@ func serveRaw(p pluginv1.PluginServer) {
 	})
 }
 
+// thisProcess names this process. Its id does not: in a PID namespace it is 1.
+var thisProcess = rand.Text()
+
 // recorder tells of each event that it handles by an action, whose id has the
 // event and the process, and then works on it.
 func recorder(work func(ctx context.Context, h *sdk.Host, id string) error) sdk.Plugin[struct{}] {
 	p := withFeeds()
 	p.Configure = func(_ context.Context, h *sdk.Host, _ struct{}) ([]sdk.Feed, error) {
 		return []sdk.Feed{{Handlers: sdk.Handlers{OnEvent: func(ctx context.Context, d *sdk.Delivery) error {
-			id := fmt.Sprintf("%s/%d", d.Event.ID, os.Getpid())
-			if err := d.Do(ctx, event.Action{ID: id, Type: event.MarkAsRead}); err != nil {
+			id := d.Event.ID + "/" + thisProcess
+			if _, err := d.Do(ctx, event.Action{ID: id, Type: event.MarkAsRead}); err != nil {
 				return err
 			}
 			return work(ctx, h, d.Event.ID)

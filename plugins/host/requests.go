@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"strings"
+	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/switchboard-dev/switchboard/proto/event"
 	pluginv1 "github.com/switchboard-dev/switchboard/proto/plugin/v1"
@@ -14,93 +17,99 @@ import (
 // requestTimeout bounds what one request may wait for the rest of Switchboard.
 const requestTimeout = 10 * time.Second
 
-// Bounds of the plugins' store.
-const (
-	maxKey   = 256
-	maxValue = 64 << 10
-)
+// requests carry out what the plugin of one line asks for, within what it was
+// granted.
+type requests struct {
+	*line
+	timers *timers
+	// rate is that of its actions.
+	rate *rate.Limiter
+	// room has a token of each request that is worked on, waits and lookUps of
+	// each that takes its time: those must not keep the others from their turn.
+	room, waits, lookUps chan struct{}
+}
 
-var errNotGranted = errors.New("not granted")
+func newRequests(l *line) *requests {
+	perSecond := l.spec.ActionRate
+	if perSecond <= 0 {
+		perSecond = defaultActionRate
+	}
+	return &requests{
+		line: l, timers: newTimers(l),
+		rate: rate.NewLimiter(rate.Limit(perSecond), max(1, int(2*perSecond))),
+		room: make(chan struct{}, l.limits.Requests), waits: make(chan struct{}, maxWaits), lookUps: make(chan struct{}, maxLookUps),
+	}
+}
 
-// answer carries out a request within what the plugin was granted.
-func (l *line) answer(ctx context.Context, req *pluginv1.Request) *pluginv1.Answer {
+// take works on a request beside what else there is to do. Where too many are
+// worked on already it waits, and the plugin with it.
+func (r *requests) take(ctx context.Context, req *pluginv1.Request, working *sync.WaitGroup) {
+	room, answer, limited := r.room, r.answer, error(nil)
+	switch req.GetRequest().(type) {
+	case *pluginv1.Request_Wait:
+		room, answer, limited = r.waits, r.wait, errTooManyWaits
+	case *pluginv1.Request_LookUp:
+		room, answer, limited = r.lookUps, r.lookUp, errTooManyLookUps
+	}
+	select {
+	case room <- struct{}{}:
+	default:
+		if limited != nil {
+			room, answer = r.room, func(context.Context, *pluginv1.Request) (*pluginv1.Answer, error) { return nil, limited }
+		}
+		select {
+		case room <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+	}
+	working.Go(func() {
+		defer func() { <-room }()
+		ans, err := answer(ctx, req)
+		if err != nil {
+			ans = &pluginv1.Answer{Answer: &pluginv1.Answer_Error{Error: answerError(err)}}
+		}
+		ans.Request = req.GetId()
+		select {
+		case r.answers <- ans:
+		case <-ctx.Done():
+		}
+	})
+}
+
+// answer carries out a request that is done at once.
+func (r *requests) answer(ctx context.Context, req *pluginv1.Request) (*pluginv1.Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	ans := &pluginv1.Answer{Request: req.GetId()}
 	var err error
-	switch r := req.GetRequest().(type) {
+	switch q := req.GetRequest().(type) {
 	case *pluginv1.Request_Act:
-		var accepted *pluginv1.Accepted
-		if accepted, err = l.act(ctx, r.Act.ToAction()); err == nil {
-			ans.Answer = &pluginv1.Answer_Accepted{Accepted: accepted}
-		}
+		return r.act(ctx, q.Act.ToAction())
 	case *pluginv1.Request_Get:
-		var value []byte
-		if err = checkKey(r.Get.GetKey()); err == nil {
-			value, err = l.parts.Store.Get(ctx, l.spec.Name, r.Get.GetKey())
-		}
-		ans.Answer = &pluginv1.Answer_Value{Value: &pluginv1.Value{Value: value}}
+		return r.get(ctx, q.Get)
+	case *pluginv1.Request_List:
+		return r.list(ctx, q.List)
 	case *pluginv1.Request_Put:
-		if err = checkKey(r.Put.GetKey()); err == nil && len(r.Put.GetValue()) > maxValue {
-			err = fmt.Errorf("%w: value has %d bytes, %d are allowed", errInvalid, len(r.Put.GetValue()), maxValue)
-		}
-		if err == nil {
-			err = l.parts.Store.Put(ctx, l.spec.Name, r.Put.GetKey(), r.Put.GetValue())
-		}
-		ans.Answer = &pluginv1.Answer_Done{Done: &pluginv1.Done{}}
+		err = r.put(ctx, q.Put)
 	case *pluginv1.Request_Delete:
-		if err = checkKey(r.Delete.GetKey()); err == nil {
-			err = l.parts.Store.Delete(ctx, l.spec.Name, r.Delete.GetKey())
-		}
-		ans.Answer = &pluginv1.Answer_Done{Done: &pluginv1.Done{}}
+		err = r.delete(ctx, q.Delete)
+	case *pluginv1.Request_Schedule:
+		err = r.schedule(ctx, q.Schedule)
+	case *pluginv1.Request_Unschedule:
+		err = r.unschedule(ctx, q.Unschedule)
 	default:
 		err = fmt.Errorf("%w: a request that this host does not know", errInvalid)
 	}
-	if err != nil {
-		ans.Answer = &pluginv1.Answer_Error{Error: answerError(err)}
-	}
-	return ans
+	return &pluginv1.Answer{Answer: &pluginv1.Answer_Done{Done: &pluginv1.Done{}}}, err
 }
 
-// act passes an action on, if it was granted.
-func (l *line) act(ctx context.Context, a event.Action) (*pluginv1.Accepted, error) {
-	if err := a.Check(); err != nil { // first, for it bounds what is logged below
-		l.stats.Refused.Add(1)
-		return nil, err
-	}
-	if !slices.Contains(l.spec.Actions, a.Type) {
-		l.stats.Refused.Add(1)
-		l.complaints.Do(func() {
-			l.log.Warn("action refused: not granted", "action", a.Type, "account", a.Account, "conversation", a.Conversation)
-		})
-		return nil, fmt.Errorf("%w: plugin %s may not %s; the operator grants it by plugins.%s.actions",
-			errNotGranted, l.spec.Name, a.Type, l.spec.Name)
-	}
-	if !slices.Contains(l.spec.Accounts, a.Account) {
-		l.stats.Refused.Add(1)
-		l.complaints.Do(func() {
-			l.log.Warn("action refused: account not granted", "action", a.Type, "account", a.Account)
-		})
-		return nil, fmt.Errorf("%w: plugin %s may not act on account %q; the operator grants it by plugins.%s.accounts",
-			errNotGranted, l.spec.Name, a.Account, l.spec.Name)
-	}
-	duplicate, err := l.parts.Actions.Act(ctx, l.spec.Name, a)
-	if err != nil {
-		l.stats.Refused.Add(1)
-		return nil, err
-	}
-	l.stats.Accepted.Add(1)
-	return &pluginv1.Accepted{Duplicate: duplicate}, nil
-}
+var (
+	errInvalid    = errors.New("invalid request")
+	errNotGranted = errors.New("not granted")
+)
 
-var errInvalid = errors.New("invalid request")
-
-func checkKey(key string) error {
-	if key == "" || len(key) > maxKey {
-		return fmt.Errorf("%w: a key has 1 to %d bytes, this has %d", errInvalid, maxKey, len(key))
-	}
-	return nil
-}
+// maxReason bounds what an answer says of an error, in bytes.
+const maxReason = 4 << 10
 
 func answerError(err error) *pluginv1.Error {
 	code := pluginv1.Error_CODE_UNAVAILABLE
@@ -111,6 +120,10 @@ func answerError(err error) *pluginv1.Error {
 		code = pluginv1.Error_CODE_NOT_GRANTED
 	case errors.Is(err, ErrNotFound):
 		code = pluginv1.Error_CODE_NOT_FOUND
+	case errors.Is(err, ErrFull), errors.Is(err, ErrLimit):
+		code = pluginv1.Error_CODE_LIMIT
 	}
-	return &pluginv1.Error{Code: code, Message: err.Error()}
+	text := err.Error()
+	// What gRPC cannot carry would end the line.
+	return &pluginv1.Error{Code: code, Message: strings.ToValidUTF8(text[:min(len(text), maxReason)], "\uFFFD")}
 }

@@ -17,6 +17,12 @@ type Stats struct {
 	// Live counts typing events passed on, LiveDropped those that it was too
 	// slow for.
 	Live, LiveDropped atomic.Uint64
+	// Timers is how many timers it has.
+	Timers atomic.Int64
+
+	counters counters
+	// refusal is why an action of it was refused lately.
+	refusal atomic.Pointer[string]
 
 	mu       sync.Mutex
 	state    State
@@ -25,8 +31,16 @@ type Stats struct {
 	starts   int
 	pid      int
 	manifest *pluginv1.Manifest
-	feeds    map[string]*feed.Stats
-	order    []string
+	// unhealthy is what it says keeps it from its work; sound is since when
+	// nothing does, zero: something does; longest is the longest such time of
+	// this process, before sound.
+	unhealthy string
+	sound     time.Time
+	longest   time.Duration
+	rejected  string
+	ends      []Ended
+	feeds     map[string]*feed.Stats
+	order     []string
 }
 
 // State is where a plugin stands.
@@ -41,8 +55,14 @@ const (
 	// Waiting: it ended, and is started again after a while.
 	Waiting State = "waiting"
 	// Refused: it or its configuration is not acceptable; it is not started
-	// again.
+	// again before the operator says so, or gives it another configuration.
 	Refused State = "refused"
+	// CrashLooping: it crashed too often, and is set aside like one that is
+	// refused.
+	CrashLooping State = "crashlooping"
+	// Paused: the operator has set it aside, until it is resumed or the host
+	// begins anew.
+	Paused State = "paused"
 	// Stopped: the host has stopped it.
 	Stopped State = "stopped"
 )
@@ -54,6 +74,11 @@ type Status struct {
 	// Reason says why it is in that state; empty where there is nothing to say.
 	Reason string    `json:"reason,omitempty"`
 	Since  time.Time `json:"since"`
+	// Unhealthy is what the plugin itself says keeps it from its work.
+	Unhealthy string `json:"unhealthy,omitempty"`
+	// Rejected says why the latest configuration of it is not in force: the one
+	// before is.
+	Rejected string `json:"rejected,omitempty"`
 	// PID is its process's; 0: it has none.
 	PID int `json:"pid,omitempty"`
 	// Restarts is how often it was started again.
@@ -67,7 +92,24 @@ type Status struct {
 	LiveDropped uint64        `json:"live_dropped"`
 	// Echoes counts events of its own making that were not delivered to it.
 	Echoes uint64 `json:"echoes"`
+	// LastRefusal is why an action was refused lately.
+	LastRefusal string `json:"last_refusal,omitempty"`
+	// Timers is how many timers it has set.
+	Timers int64 `json:"timers"`
+	// Counters are what it counts itself, CountersDropped how often it told of
+	// one that it may not have.
+	Counters        []Counter `json:"counters,omitempty"`
+	CountersDropped uint64    `json:"counters_dropped,omitempty"`
 }
+
+// refused counts an action that was not taken.
+func (s *Stats) refused(err error) {
+	s.Refused.Add(1)
+	reason := feed.Clip(err.Error())
+	s.refusal.Store(&reason)
+}
+
+func (s *Stats) count(list []*pluginv1.Counter) { s.counters.add(list) }
 
 func (s *Stats) feed(name string) *feed.Stats {
 	s.mu.Lock()
@@ -96,9 +138,14 @@ func (s *Stats) set(state State, reason string) {
 	s.state, s.reason, s.since = state, reason, time.Now()
 	if state == Starting {
 		s.starts++
+		s.longest = 0
 	}
 	if state != Running {
 		s.pid = 0
+		s.stopClock()
+		s.unhealthy = ""
+	} else {
+		s.sound = s.since
 	}
 }
 
@@ -114,10 +161,15 @@ func (s *Stats) Snapshot(name string) Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := Status{
-		Name: name, State: s.state, Reason: s.reason, Since: s.since, PID: s.pid,
+		Name: name, State: s.state, Reason: s.reason, Since: s.since, Unhealthy: s.unhealthy, Rejected: s.rejected, PID: s.pid,
 		Restarts: max(0, s.starts-1), Version: s.manifest.GetVersion(),
 		Accepted: s.Accepted.Load(), Refused: s.Refused.Load(),
 		Live: s.Live.Load(), LiveDropped: s.LiveDropped.Load(),
+		Timers: s.Timers.Load(),
+	}
+	st.Counters, st.CountersDropped = s.counters.snapshot()
+	if r := s.refusal.Load(); r != nil {
+		st.LastRefusal = *r
 	}
 	for _, name := range s.order {
 		f := s.feeds[name]

@@ -4,183 +4,169 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
+	"reflect"
+	"slices"
 	"sync"
-	"time"
-
-	"github.com/cenkalti/backoff/v5"
-	"github.com/hashicorp/go-plugin"
 
 	"github.com/switchboard-dev/switchboard/plugins/host/filter"
-	"github.com/switchboard-dev/switchboard/plugins/host/process"
-	pluginv1 "github.com/switchboard-dev/switchboard/proto/plugin/v1"
-)
-
-const (
-	// restartInitial and restartMax bound the wait before a plugin that ended
-	// is started again.
-	restartInitial, restartMax = time.Second, 2 * time.Minute
-	// healthy is how long a plugin must run for that wait to begin anew.
-	healthy = 10 * time.Minute
 )
 
 // Host runs a set of plugins. Its methods are safe for concurrent use.
 type Host struct {
-	o       Options
-	plugins []*supervised
+	o     Options
+	start launcher
+	// added are plugins that Run has not begun to run; over is closed when Run
+	// has returned.
+	added chan *supervised
+	over  chan struct{}
+
+	applying sync.Mutex // held by Apply
+	mu       sync.Mutex
+	plugins  []*supervised
 }
 
-type supervised struct {
-	spec  Spec
-	stats *Stats
-}
+// ErrNoPlugin says that the host has no plugin of that name.
+var ErrNoPlugin = errors.New("no such plugin")
 
 // New returns a host of the given plugins. It starts nothing before Run.
-func New(specs []Spec, o Options) *Host {
+func New(specs []Spec, o Options) *Host { return newHost(specs, o, launch(o.RuntimeDir)) }
+
+func newHost(specs []Spec, o Options, start launcher) *Host {
 	o.decoded = filter.NewCache()
-	h := &Host{o: o}
+	h := &Host{o: o, start: start, added: make(chan *supervised), over: make(chan struct{})}
 	for _, s := range specs {
-		stats := &Stats{}
-		stats.set(Waiting, "not started")
-		h.plugins = append(h.plugins, &supervised{s, stats})
+		h.plugins = append(h.plugins, supervise(s, o, h.start))
 	}
 	return h
 }
 
 // Run runs the plugins until ctx ends and each has finished what it had in
 // hand and is gone, which takes a few seconds at the most. A plugin's fault is
-// not an error of Run: it is in its status and in the log.
+// not an error of Run: it is in its status and in the log. Run is called once.
 func (h *Host) Run(ctx context.Context) error {
+	defer close(h.over)
 	var running sync.WaitGroup
-	for _, p := range h.plugins {
-		running.Go(func() { h.supervise(ctx, p) })
+	for _, p := range h.list() {
+		running.Go(func() { p.run(ctx) })
 	}
-	running.Wait()
-	<-ctx.Done() // there may be no plugin at all
-	return context.Cause(ctx)
+	for {
+		select {
+		case p := <-h.added:
+			running.Go(func() { p.run(ctx) })
+		case <-ctx.Done():
+			running.Wait()
+			return context.Cause(ctx)
+		}
+	}
 }
 
-// Status is how the plugins stand now, in the order in which New got them.
+func (h *Host) list() []*supervised {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.plugins)
+}
+
+func (h *Host) find(name string) (*supervised, error) {
+	for _, p := range h.list() {
+		if p.name == name {
+			return p, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: %q", ErrNoPlugin, name)
+}
+
+// Status is how the plugins stand now, in the order in which New or Apply got
+// them.
 func (h *Host) Status() []Status {
-	list := make([]Status, 0, len(h.plugins))
-	for _, p := range h.plugins {
-		list = append(list, p.stats.Snapshot(p.spec.Name))
+	var list []Status
+	for _, p := range h.list() {
+		list = append(list, p.stats.Snapshot(p.name))
 	}
 	return list
 }
 
-// supervise starts one plugin, again and again.
-func (h *Host) supervise(ctx context.Context, p *supervised) {
-	log := h.o.Log.With("plugin", p.spec.Name)
-	wait := &backoff.ExponentialBackOff{
-		InitialInterval: restartInitial, MaxInterval: restartMax, Multiplier: 2, RandomizationFactor: 0.5,
-	}
-	for {
-		p.stats.set(Starting, "")
-		began := time.Now()
-		err := h.once(ctx, p)
-		if h.o.Ended != nil {
-			h.o.Ended(p.spec.Name)
-		}
-		if ctx.Err() != nil {
-			p.stats.set(Stopped, context.Cause(ctx).Error())
-			return
-		}
-		if refusal := (*Refusal)(nil); errors.As(err, &refusal) {
-			p.stats.set(Refused, err.Error())
-			log.Error("plugin is not run", "error", err)
-			<-ctx.Done()
-			p.stats.set(Stopped, context.Cause(ctx).Error())
-			return
-		}
-		if time.Since(began) >= healthy {
-			wait.Reset()
-		}
-		d := wait.NextBackOff()
-		p.stats.set(Waiting, err.Error())
-		log.Warn("plugin ended; it is started again", "error", err, "again_in", d.Round(time.Millisecond))
-		select {
-		case <-time.After(d):
-		case <-ctx.Done():
-			p.stats.set(Stopped, context.Cause(ctx).Error())
-			return
-		}
-	}
+// Applied says what [Host.Apply] did, by the plugins' names.
+type Applied struct {
+	Added, Changed, Removed []string
+	// Failed are those of which the new spec is not in force, or does not run:
+	// one that ran goes on as it was, any other is started again as always.
+	Failed map[string]error
 }
 
-// once runs one process of the plugin, from its start to its end.
-func (h *Host) once(ctx context.Context, p *supervised) error {
-	started, client, err := start(ctx, p.spec, h.o.RuntimeDir, h.o.Log)
-	if err != nil {
-		return err
+// Apply has the host run these plugins instead, and touches only those whose
+// spec is another. A changed one that runs goes on until the new process is
+// configured; then it finishes what it has in hand and ends, and only then the
+// new one is fed. A changed one that is refused, or does not start, leaves the
+// old one running. What was removed finishes and ends; what was added is
+// started, and not waited for.
+//
+// Apply returns when all that is done. It is for a host that runs; the error is
+// for one that does not, or for ctx.
+func (h *Host) Apply(ctx context.Context, specs []Spec) (Applied, error) {
+	h.applying.Lock()
+	defer h.applying.Unlock()
+	done := Applied{Failed: map[string]error{}}
+	old := map[string]*supervised{}
+	for _, p := range h.list() {
+		old[p.name] = p
 	}
-	// A plugin that has ended by now is gone at once, however ctx stands.
-	defer started.Stop(context.WithoutCancel(ctx))
-	p.stats.started(started.PID())
-
-	// The line knows of the process's end before its socket does.
-	running, cut := context.WithCancelCause(ctx)
-	defer cut(nil)
-	ended := make(chan error, 1)
-	go func() { ended <- Run(running, client, p.spec, h.o, p.stats) }()
-	select {
-	case err := <-ended:
-		return exitReason(started, err)
-	case <-started.Exited():
-		cut(errLineOver)
-		<-ended
-		return fmt.Errorf("its process %w", started.Err())
+	var plugins, added []*supervised
+	var asking sync.WaitGroup
+	var mu sync.Mutex
+	for _, spec := range specs {
+		p := old[spec.Name]
+		delete(old, spec.Name)
+		if p == nil {
+			p = supervise(spec, h.o, h.start)
+			added, done.Added = append(added, p), append(done.Added, spec.Name)
+		} else if !reflect.DeepEqual(*p.inForce.Load(), spec) {
+			done.Changed = append(done.Changed, spec.Name)
+			asking.Go(func() {
+				if err := p.ask(ctx, command{do: change, spec: spec}); err != nil {
+					mu.Lock()
+					defer mu.Unlock()
+					done.Failed[p.name] = err
+				}
+			})
+		}
+		plugins = append(plugins, p)
 	}
+	for _, p := range h.list() { // in order
+		if old[p.name] == nil {
+			continue
+		}
+		done.Removed = append(done.Removed, p.name)
+		asking.Go(func() {
+			if err := p.ask(ctx, command{do: remove}); err != nil && !errors.Is(err, ErrStopped) {
+				mu.Lock()
+				defer mu.Unlock()
+				done.Failed[p.name] = err
+			}
+		})
+	}
+	h.mu.Lock()
+	h.plugins = plugins
+	h.mu.Unlock()
+	err := h.run(ctx, added)
+	asking.Wait()
+	return done, err
 }
 
-// exitReason prefers how the process ended to the broken line that followed.
-func exitReason(p *process.Process, err error) error {
-	if err == nil {
-		return nil
+// run has Run run more plugins.
+func (h *Host) run(ctx context.Context, plugins []*supervised) (err error) {
+	for _, p := range plugins {
+		if err == nil {
+			select {
+			case h.added <- p:
+				continue
+			case <-h.over:
+				err = ErrStopped
+			case <-ctx.Done():
+				err = context.Cause(ctx)
+			}
+		}
+		p.set(Stopped, err.Error())
+		close(p.over)
 	}
-	if refusal := (*Refusal)(nil); errors.As(err, &refusal) {
-		return err
-	}
-	select {
-	case <-p.Exited():
-		return fmt.Errorf("its process %w", p.Err())
-	case <-time.After(exitGrace):
-		return err
-	}
-}
-
-// exitGrace is how long a process whose line broke has to be seen to be gone.
-const exitGrace = 100 * time.Millisecond
-
-// start starts the plugin's process and returns the client to it.
-func start(ctx context.Context, spec Spec, dir string, log *slog.Logger) (*process.Process, pluginv1.PluginClient, error) {
-	p, err := process.Start(ctx, process.Options{
-		Command: process.Command{
-			Name: spec.Name, Path: spec.Path, Args: spec.Args, Env: spec.Env, Dir: dir, SHA256: spec.SHA256,
-		},
-		Handshake:  pluginv1.Handshake,
-		Plugins:    map[int]plugin.PluginSet{pluginv1.Version: {pluginv1.Name: &pluginv1.Adapter{}}},
-		MaxMessage: pluginv1.MaxMessage, Logger: log,
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	raw, err := p.Dispense(pluginv1.Name)
-	if err != nil {
-		p.Stop(ctx)
-		return nil, nil, fmt.Errorf("dispense plugin %s: %w", spec.Name, err)
-	}
-	return p, raw.(pluginv1.PluginClient), nil
-}
-
-// Check starts the plugin for a moment and returns its manifest, and a
-// [*Refusal] where it or its configuration is not acceptable.
-func Check(ctx context.Context, spec Spec, runtimeDir string, log *slog.Logger) (*pluginv1.Manifest, error) {
-	p, client, err := start(ctx, spec, runtimeDir, log)
-	if err != nil {
-		return nil, err
-	}
-	defer p.Stop(ctx)
-	manifest, _, err := Configure(ctx, client, spec)
-	return manifest, err
+	return err
 }

@@ -35,6 +35,10 @@ type world struct {
 	dead    []dead
 	actions []action
 	store   map[string]string
+	timers  map[string]host.Timer
+	results map[string]result
+	// conversations is what the backend has, by account and id.
+	conversations map[string]host.Conversation
 }
 
 type ack struct{ feed, id string }
@@ -50,17 +54,14 @@ type action struct {
 	event.Action
 }
 
-var (
-	_ host.Feeds   = (*world)(nil)
-	_ host.Actions = (*world)(nil)
-	_ host.Store   = (*world)(nil)
-)
+var _ host.Feeds = (*world)(nil)
 
 func newWorld(patience time.Duration) *world {
 	return &world{
 		patience: patience, changed: make(chan struct{}), settled: map[string]map[uint64]bool{},
 		open: map[string]*memoryFeed{}, specs: map[string]feed.Spec{},
-		store: map[string]string{},
+		store: map[string]string{}, timers: map[string]host.Timer{}, results: map[string]result{},
+		conversations: map[string]host.Conversation{},
 	}
 }
 
@@ -158,49 +159,6 @@ func (w *world) Open(_ context.Context, spec feed.Spec) (feed.Source, error) {
 func (w *world) Live(_ context.Context, spec feed.Spec, fn func(event.Event)) (func(), error) {
 	w.change(func() { w.live, w.specs[spec.Plugin+"/live"] = fn, spec })
 	return func() { w.change(func() { w.live = nil }) }, nil
-}
-
-// Act is [host.Actions].
-func (w *world) Act(_ context.Context, sender string, a event.Action) (duplicate bool, err error) {
-	if err := a.Check(); err != nil {
-		return false, err
-	}
-	w.change(func() {
-		if w.accept != nil {
-			err = w.accept(a)
-		}
-		if err != nil {
-			return
-		}
-		duplicate = slices.ContainsFunc(w.actions, func(b action) bool { return b.sender == sender && b.ID == a.ID })
-		if !duplicate {
-			w.actions = append(w.actions, action{sender, time.Now(), a})
-		}
-	})
-	return duplicate, err
-}
-
-// Get is [host.Store].
-func (w *world) Get(_ context.Context, plugin, key string) ([]byte, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	v, ok := w.store[plugin+"/"+key]
-	if !ok {
-		return nil, host.ErrNotFound
-	}
-	return []byte(v), nil
-}
-
-// Put is [host.Store].
-func (w *world) Put(_ context.Context, plugin, key string, value []byte) error {
-	w.change(func() { w.store[plugin+"/"+key] = string(value) })
-	return nil
-}
-
-// Delete is [host.Store].
-func (w *world) Delete(_ context.Context, plugin, key string) error {
-	w.change(func() { delete(w.store, plugin+"/"+key) })
-	return nil
 }
 
 // memoryFeed is one opening of a feed. Its fields are locked by its world.

@@ -1,7 +1,6 @@
 package sdk
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -55,15 +54,6 @@ type ConfigError struct {
 
 func (e *ConfigError) Error() string { return fmt.Sprintf("%s: %v", e.Path, e.Err) }
 func (e *ConfigError) Unwrap() error { return e.Err }
-
-func decodeConfig[C any](data []byte, into *C) error {
-	if len(data) == 0 {
-		data = []byte("{}")
-	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	return dec.Decode(into)
-}
 
 // problems takes an error of Configure apart: errors.Join makes several.
 func problems(err error) []*pluginv1.Problem {

@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"unicode/utf8"
 
-	"github.com/switchboard-dev/switchboard/proto/event"
 	pluginv1 "github.com/switchboard-dev/switchboard/proto/plugin/v1"
 )
 
@@ -28,78 +26,8 @@ type Host struct {
 	gone    <-chan struct{}             // closed when the line is
 	last    uint64
 	waiting map[uint64]chan *pluginv1.Answer
-}
 
-// Do puts an action into the outbound queue and returns when it is there, on
-// disk. The action needs an ID; a [Delivery] makes one from its event.
-// duplicate says that the same id had been accepted before.
-func (h *Host) Do(ctx context.Context, a event.Action) (duplicate bool, err error) {
-	if err := a.Check(); err != nil {
-		return false, fmt.Errorf("send %s to conversation %s: %w: %w", a.Type, a.Conversation, ErrInvalid, err)
-	}
-	ans, err := h.ask(ctx, &pluginv1.Request{Request: &pluginv1.Request_Act{Act: pluginv1.FromAction(a)}})
-	if err != nil {
-		return false, fmt.Errorf("send %s to conversation %s: %w", a.Type, a.Conversation, err)
-	}
-	return ans.GetAccepted().GetDuplicate(), nil
-}
-
-// Get returns what the plugin stored under key, or [ErrNotFound].
-func (h *Host) Get(ctx context.Context, key string) ([]byte, error) {
-	if err := checkKey(key); err != nil {
-		return nil, fmt.Errorf("get %q: %w", key, err)
-	}
-	ans, err := h.ask(ctx, &pluginv1.Request{Request: &pluginv1.Request_Get{Get: &pluginv1.Get{Key: key}}})
-	if err != nil {
-		return nil, fmt.Errorf("get %q: %w", key, err)
-	}
-	return ans.GetValue().GetValue(), nil
-}
-
-// Put stores value under key and returns when it is on disk. Keys have up to
-// 256 bytes, values up to 64 KiB. What is stored survives restarts and belongs
-// to the plugin alone.
-func (h *Host) Put(ctx context.Context, key string, value []byte) error {
-	if err := checkKey(key); err != nil {
-		return fmt.Errorf("put %q: %w", key, err)
-	}
-	if len(value) > maxValue {
-		return fmt.Errorf("put %q: %w: the value has %d bytes, %d are allowed", key, ErrInvalid, len(value), maxValue)
-	}
-	_, err := h.ask(ctx, &pluginv1.Request{Request: &pluginv1.Request_Put{Put: &pluginv1.Put{Key: key, Value: value}}})
-	if err != nil {
-		return fmt.Errorf("put %q: %w", key, err)
-	}
-	return nil
-}
-
-// Delete removes what is under key; that nothing was there is no error.
-func (h *Host) Delete(ctx context.Context, key string) error {
-	if err := checkKey(key); err != nil {
-		return fmt.Errorf("delete %q: %w", key, err)
-	}
-	_, err := h.ask(ctx, &pluginv1.Request{Request: &pluginv1.Request_Delete{Delete: &pluginv1.Delete{Key: key}}})
-	if err != nil {
-		return fmt.Errorf("delete %q: %w", key, err)
-	}
-	return nil
-}
-
-// Bounds of the store. The host holds them too; here, they keep what gRPC
-// cannot carry from breaking the line.
-const (
-	maxKey   = 256
-	maxValue = 64 << 10
-)
-
-func checkKey(key string) error {
-	switch {
-	case key == "" || len(key) > maxKey:
-		return fmt.Errorf("%w: a key has 1 to %d bytes, this has %d", ErrInvalid, maxKey, len(key))
-	case !utf8.ValidString(key):
-		return fmt.Errorf("%w: a key must be UTF-8", ErrInvalid)
-	}
-	return nil
+	counts counts
 }
 
 var errNotConnected = fmt.Errorf("%w: not connected to the host", ErrUnavailable)
@@ -152,6 +80,13 @@ func (h *Host) connect(line chan<- *pluginv1.FromPlugin, gone <-chan struct{}) e
 	}
 	h.line, h.gone, h.waiting = line, gone, map[uint64]chan *pluginv1.Answer{}
 	return nil
+}
+
+// connected reports whether there is, or was, a line.
+func (h *Host) connected() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.line != nil
 }
 
 func (h *Host) answered(a *pluginv1.Answer) {

@@ -75,7 +75,7 @@ func reason(err error) string {
 	return strings.ToValidUTF8(text[:min(len(text), maxReason)], "\uFFFD")
 }
 
-// What the host may answer to an action or a call of the store.
+// What the host may answer to a request.
 var (
 	// ErrInvalid: the request is wrong; the same again cannot help.
 	ErrInvalid = errors.New("invalid")
@@ -85,6 +85,9 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrUnavailable: not now; try again later.
 	ErrUnavailable = errors.New("unavailable")
+	// ErrLimit: it is too much: actions, what is stored, or turns of bots that
+	// answer each other.
+	ErrLimit = errors.New("limit reached")
 )
 
 func answerError(e *pluginv1.Error) error {
@@ -96,6 +99,8 @@ func answerError(e *pluginv1.Error) error {
 		kind = ErrNotGranted
 	case pluginv1.Error_CODE_NOT_FOUND:
 		kind = ErrNotFound
+	case pluginv1.Error_CODE_LIMIT:
+		kind = ErrLimit
 	}
 	return fmt.Errorf("%w: %s", kind, e.GetMessage())
 }

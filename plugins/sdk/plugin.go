@@ -7,8 +7,8 @@
 //			Events:  []string{"conversation.new"},
 //			Actions: []event.ActionType{event.SendMessage},
 //			Configure: sdk.Handle[struct{}](sdk.Handlers{
-//				OnConversationNew: func(ctx context.Context, d *sdk.Delivery, c event.Conversation) error {
-//					return d.Reply(ctx, "Hello "+c.Contact.Name+", how can we help?")
+//				OnConversationNew: func(ctx context.Context, c *sdk.Delivery, new event.Conversation) error {
+//					return c.Reply(ctx, "Hello "+new.Contact.Name+", how can we help?")
 //				},
 //			}),
 //		})
@@ -25,8 +25,19 @@
 // feed's schedule, after which the event is a dead letter. A panic counts as
 // such an error.
 //
+// The context of a handler ends at its feed's Timeout. A handler that does not
+// return then, and 5 s later, has the host end the process and start it again.
+//
 // The ids of the actions that a [Delivery] sends are derived from its event,
 // so a handler that runs twice for one event, as after a crash, answers once.
+//
+// # Beside handlers
+//
+// [Host] has a small store, timers that survive restarts, and counters.
+// [Middleware] goes around all handlers. A plugin reaches out to nothing before
+// its first event: `switchboard check` configures it, too. For its author's
+// tests there is the package sdktest, and `switchboard plugins test` runs an
+// executable through what every plugin must keep to.
 package sdk
 
 import (
@@ -57,6 +68,37 @@ type Plugin[C any] struct {
 	// and reaches out to nothing: `switchboard check` calls it as well. An
 	// error refuses the configuration; use [ConfigError] to say which field.
 	Configure func(ctx context.Context, host *Host, config C) ([]Feed, error)
+	// Use goes around the handlers of all feeds and OnTimer; the first is the
+	// outermost.
+	Use []Middleware
+	// OnTimer gets the timers that the plugin set with [Host.Schedule], when
+	// they have come due; the next of a key when the one before is done. Its
+	// error counts as a handler's does. Nil: timers are done at once.
+	OnTimer func(ctx context.Context, c *Delivery, t Timer) error
+	// Health is asked every now and then, never twice at once, and has 10 s. Its
+	// error is shown to the operator; the plugin is not restarted for it. Nil:
+	// all is well. It may be called before Configure has returned.
+	Health func(ctx context.Context) error
+	// Drain is called once, when the host asks the plugin to come to an end, for
+	// what the plugin does by itself: handlers that run are waited for, and the
+	// host answers until both are done. ctx ends when the host waits no longer,
+	// which is about 3 s.
+	Drain func(ctx context.Context)
+}
+
+// Handler is any handler, with its event still in the delivery.
+type Handler func(ctx context.Context, c *Delivery) error
+
+// Middleware makes a handler of another, to do something before and after it:
+// log, count, refuse, or change its error.
+type Middleware func(next Handler) Handler
+
+// around puts the plugin's middleware around a handler.
+func around(use []Middleware, h Handler) Handler {
+	for i := len(use) - 1; i >= 0; i-- {
+		h = use[i](h)
+	}
+	return h
 }
 
 // Feed is a stream of events with a position, retries and dead letters of its
@@ -73,6 +115,23 @@ type Feed struct {
 	Retries []time.Duration
 	// OwnEchoes asks for the events that the plugin's own actions caused, too.
 	OwnEchoes bool
+	// Filter is which of its events the feed wants, as an expression of
+	// expr-lang.org such as `message.content contains "refund"`. Empty: all. The
+	// host evaluates it, before anything is sent.
+	Filter string
+	// FilterPath is where in the configuration the filter came from, as a JSON
+	// Pointer: an error in it is shown there. Empty: it is the plugin's own.
+	FilterPath string
+	// Timeout is how long a handler may take. 0: 25 s.
+	Timeout time.Duration
+	// Window is how many events may be in handlers at once. 0: 256, which is
+	// also the most.
+	Window int
+	// Rate is how many events per second come at most. 0: as they come.
+	Rate float64
+	// Unordered says that the order within a conversation does not matter: an
+	// event that is tried again holds up no other.
+	Unordered bool
 	// Handlers do the work.
 	Handlers Handlers
 }

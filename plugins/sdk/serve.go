@@ -54,9 +54,15 @@ func exitWithParent(parent int) {
 
 // declare is the feed as the host hears of it.
 func (f *Feed) declare() *pluginv1.Feed {
-	out := &pluginv1.Feed{Name: f.Name, Events: f.Events, OwnEchoes: f.OwnEchoes}
+	out := &pluginv1.Feed{
+		Name: f.Name, Events: f.Events, OwnEchoes: f.OwnEchoes, Filter: f.Filter, FilterPath: f.FilterPath,
+		Window: uint32(max(0, f.Window)), Rate: f.Rate, Unordered: f.Unordered,
+	}
 	for _, d := range f.Retries {
 		out.Retries = append(out.Retries, durationpb.New(d))
+	}
+	if f.Timeout > 0 {
+		out.Timeout = durationpb.New(f.Timeout)
 	}
 	return out
 }

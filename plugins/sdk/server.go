@@ -3,10 +3,9 @@ package sdk
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
-	"runtime/debug"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -22,10 +21,21 @@ type server[C any] struct {
 	log    *slog.Logger
 	ended  func() // called when the line is over
 
-	mu    sync.Mutex
-	host  *Host
-	feeds map[string]*Feed
+	mu     sync.Mutex
+	host   *Host
+	feeds  map[string]*feed
+	timers Handler
 }
+
+// feed is a declared feed with what serves it.
+type feed struct {
+	Feed
+	handler Handler
+	timeout time.Duration
+}
+
+// handlerTimeout is how long a handler may take where its feed does not say.
+const handlerTimeout = 25 * time.Second
 
 // Server returns the plugin's end of the line, for tests that run it without a
 // process. [Serve] is what a plugin's main calls.
@@ -40,7 +50,7 @@ func (s *server[C]) Describe(context.Context, *pluginv1.DescribeRequest) (*plugi
 	}
 	m := &pluginv1.Manifest{
 		Name: s.plugin.Name, Version: s.plugin.Version, Summary: s.plugin.Summary,
-		Events: s.plugin.Events, ConfigSchema: schema,
+		Events: s.plugin.Events, ConfigSchema: schema, Protocols: []uint32{pluginv1.Version},
 	}
 	for _, a := range s.plugin.Actions {
 		m.Actions = append(m.Actions, string(a))
@@ -49,8 +59,8 @@ func (s *server[C]) Describe(context.Context, *pluginv1.DescribeRequest) (*plugi
 }
 
 func (s *server[C]) Configure(ctx context.Context, req *pluginv1.ConfigureRequest) (*pluginv1.ConfigureResponse, error) {
-	config := s.plugin.Defaults
-	if err := decodeConfig(req.GetConfig(), &config); err != nil {
+	config, err := decodeConfig(req.GetConfig(), s.plugin.Defaults)
+	if err != nil {
 		return &pluginv1.ConfigureResponse{Problems: problems(err)}, nil
 	}
 	host := &Host{Name: req.GetName(), Accounts: req.GetAccounts(), Log: s.log}
@@ -61,7 +71,11 @@ func (s *server[C]) Configure(ctx context.Context, req *pluginv1.ConfigureReques
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.host, s.feeds = host, map[string]*Feed{}
+	if s.host != nil && s.host.connected() {
+		return nil, status.Error(codes.FailedPrecondition, "Configure after Connect: start another process for another configuration")
+	}
+	s.host, s.feeds = host, map[string]*feed{}
+	s.timers = around(s.plugin.Use, s.timer)
 	res := &pluginv1.ConfigureResponse{}
 	for _, f := range feeds {
 		if f.Name == "" {
@@ -70,179 +84,78 @@ func (s *server[C]) Configure(ctx context.Context, req *pluginv1.ConfigureReques
 		if len(f.Events) == 0 {
 			f.Events = s.plugin.Events
 		}
-		s.feeds[f.Name] = &f
+		one := &feed{Feed: f, handler: around(s.plugin.Use, f.Handlers.handle), timeout: f.Timeout}
+		if one.timeout <= 0 {
+			one.timeout = handlerTimeout
+		}
+		s.feeds[f.Name] = one
 		res.Feeds = append(res.Feeds, f.declare())
 	}
 	return res, nil
 }
 
-// Connect serves the line. One goroutine writes, this one reads, and each
-// delivery has one of its own: the host bounds how many there are.
+// Connect serves the line until the host has drained it, or it breaks.
 func (s *server[C]) Connect(stream pluginv1.Plugin_ConnectServer) error {
 	s.mu.Lock()
-	host, feeds := s.host, s.feeds
+	host, feeds, timers := s.host, s.feeds, s.timers
 	s.mu.Unlock()
 	if host == nil {
 		return status.Error(codes.FailedPrecondition, "Connect before Configure")
 	}
-	defer s.ended()
-
 	ctx, cancel := context.WithCancelCause(stream.Context())
 	defer cancel(nil)
-	requests := make(chan *pluginv1.FromPlugin)
-	outcomes := make(chan *pluginv1.Outcome, maxBatch)
-	if err := host.connect(requests, ctx.Done()); err != nil {
+	l := &line{
+		host: host, feeds: feeds, timers: timers, log: s.log,
+		drainHook: s.plugin.Drain, health: &health{check: s.plugin.Health},
+		outcomes: make(chan *pluginv1.Outcome, maxBatch),
+		requests: make(chan *pluginv1.FromPlugin),
+		pongs:    make(chan *pluginv1.Pong, maxPongs),
+		typing:   make(chan event.Event, maxTyping),
+	}
+	if err := host.connect(l.requests, ctx.Done()); err != nil {
 		return status.Error(codes.FailedPrecondition, err.Error())
 	}
-
-	typing := make(chan event.Event, maxTyping)
-	go s.live(ctx, feeds, typing)
-	var working sync.WaitGroup
-	received := make(chan error, 1)
-	go func() {
-		err := s.receive(ctx, stream, host, feeds, outcomes, typing, &working)
-		if err == nil { // drained: let what is in hand come to its end
-			working.Wait()
-		}
-		received <- err
-	}()
-	for {
-		select {
-		case out := <-outcomes:
-			if err := stream.Send(batch(out, outcomes)); err != nil {
-				return err
-			}
-		case req := <-requests:
-			if err := stream.Send(req); err != nil {
-				return err
-			}
-		case err := <-received:
-			if err != nil {
-				return err
-			}
-			for { // the last outcomes
-				select {
-				case out := <-outcomes:
-					if err := stream.Send(batch(out, outcomes)); err != nil {
-						return err
-					}
-				default:
-					return nil
-				}
-			}
-		}
-	}
+	defer s.ended()
+	return l.run(ctx, stream)
 }
 
-// receive reads until the host drains (nil) or the line breaks.
-func (s *server[C]) receive(ctx context.Context, stream pluginv1.Plugin_ConnectServer, host *Host,
-	feeds map[string]*Feed, outcomes chan<- *pluginv1.Outcome, typing chan<- event.Event, working *sync.WaitGroup) error {
-	draining := false
-	for {
-		msg, err := stream.Recv()
-		if err == io.EOF && draining {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("the line to the host broke: %w", err)
-		}
-		switch m := msg.GetMessage().(type) {
-		case *pluginv1.FromHost_Deliveries:
-			for _, d := range m.Deliveries.GetDeliveries() {
-				working.Go(func() {
-					out := outcome(d.GetId(), s.deliver(ctx, host, feeds[d.GetFeed()], d))
-					select {
-					case outcomes <- out:
-					case <-ctx.Done():
-					}
-				})
-			}
-		case *pluginv1.FromHost_Live:
-			select {
-			case typing <- m.Live.GetEvent().ToEvent():
-			default: // too slow for it, and worth nothing later
-			}
-		case *pluginv1.FromHost_Answer:
-			host.answered(m.Answer)
-		case *pluginv1.FromHost_Drain:
-			// Answers to open requests still come: read on until the host has
-			// nothing more to say, which is when its side of the line ends.
-			draining = true
-		}
+// timer calls the plugin's handler of timers.
+func (s *server[C]) timer(ctx context.Context, d *Delivery) error {
+	if s.plugin.OnTimer == nil {
+		return nil
 	}
+	return s.plugin.OnTimer(ctx, d, *d.Timer)
 }
 
-func (s *server[C]) deliver(ctx context.Context, host *Host, feed *Feed, in *pluginv1.Delivery) (err error) {
-	if feed == nil {
-		return Reject(fmt.Errorf("no feed %q was declared", in.GetFeed()))
+// handle calls the handler for the event.
+func (h *Handlers) handle(ctx context.Context, d *Delivery) error {
+	switch e := &d.Event; {
+	case e.Type == event.ConversationNew && h.OnConversationNew != nil:
+		return with(ctx, d, h.OnConversationNew)
+	case e.Type == event.ConversationUpdated && h.OnConversationUpdated != nil:
+		return with(ctx, d, h.OnConversationUpdated)
+	case e.Type == event.MessageNew && h.OnMessageNew != nil:
+		return with(ctx, d, h.OnMessageNew)
+	case e.Type == event.MessageUpdated && h.OnMessageUpdated != nil:
+		return with(ctx, d, h.OnMessageUpdated)
+	case event.Pattern("action.*").Matches(e.Type) && h.OnActionResult != nil:
+		return with(ctx, d, h.OnActionResult)
+	case h.OnEvent != nil:
+		return h.OnEvent(ctx, d)
 	}
-	e := in.GetEvent().ToEvent()
-	d := &Delivery{
-		Event: e, Feed: in.GetFeed(), Attempt: int(in.GetAttempt()), host: host,
-		Log: s.log.With("event", e.ID, "type", string(e.Type), "conversation", e.Conversation),
-	}
-	if trace := e.TraceID(); trace != "" {
-		d.Log = d.Log.With("trace_id", trace)
-	}
-	defer s.recovered(d.Log, &err)
-	return feed.Handlers.handle(ctx, d)
+	return nil
 }
 
-// maxTyping is how many typing events may wait for a slow handler.
-const maxTyping = 64
-
-// live hands typing events on, one after the other, beside all else: a handler
-// that takes its time or asks the host something must not keep the line from
-// being read.
-func (s *server[C]) live(ctx context.Context, feeds map[string]*Feed, typing <-chan event.Event) {
-	for {
-		select {
-		case e := <-typing:
-			s.typing(ctx, feeds, e)
-		case <-ctx.Done():
-			return
-		}
+// with decodes the event for its handler. Data that does not decode will not
+// do so the next time: the event is rejected.
+func with[T any](ctx context.Context, d *Delivery, fn func(context.Context, *Delivery, T) error) error {
+	v, err := d.Event.Decode()
+	if err != nil {
+		return Reject(err)
 	}
-}
-
-func (s *server[C]) typing(ctx context.Context, feeds map[string]*Feed, e event.Event) {
-	for _, f := range feeds {
-		if f.Handlers.OnTyping == nil {
-			continue
-		}
-		if v, err := e.Decode(); err == nil {
-			var failed error
-			func() {
-				defer s.recovered(s.log, &failed)
-				f.Handlers.OnTyping(ctx, e, v.(event.Typing))
-			}()
-		}
+	t, ok := v.(T)
+	if !ok {
+		return Reject(fmt.Errorf("event %s of type %q decodes to %T", d.Event.ID, d.Event.Type, v))
 	}
-}
-
-// recovered turns a panic of a handler into an error: one event that a plugin
-// stumbles over must not take the others with it.
-func (s *server[C]) recovered(log *slog.Logger, err *error) {
-	if p := recover(); p != nil {
-		log.Error("handler panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-		*err = fmt.Errorf("handler panicked: %v", p)
-	}
-}
-
-// maxBatch bounds how many outcomes go in one message.
-const maxBatch = 64
-
-// batch takes what is ready beside the first; it waits for nothing.
-func batch(first *pluginv1.Outcome, more <-chan *pluginv1.Outcome) *pluginv1.FromPlugin {
-	list := []*pluginv1.Outcome{first}
-	for len(list) < maxBatch {
-		select {
-		case out := <-more:
-			list = append(list, out)
-			continue
-		default:
-		}
-		break
-	}
-	return &pluginv1.FromPlugin{Message: &pluginv1.FromPlugin_Outcomes{Outcomes: &pluginv1.Outcomes{Outcomes: list}}}
+	return fn(ctx, d, t)
 }

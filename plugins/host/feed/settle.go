@@ -47,18 +47,18 @@ func (f *Feed) settle(ctx context.Context, out *pluginv1.Outcome) {
 		f.next(l)
 	case *pluginv1.Outcome_Retry:
 		wait, given := r.Retry.GetAfter().AsDuration(), r.Retry.GetAfter() != nil
-		f.retry(ctx, l, wait, given, clip(r.Retry.GetReason()))
+		f.retry(ctx, l, wait, given, Clip(r.Retry.GetReason()))
 	case *pluginv1.Outcome_Pause:
-		f.pause(l, r.Pause.GetHold().AsDuration(), clip(r.Pause.GetReason()))
+		f.pause(l, r.Pause.GetHold().AsDuration(), Clip(r.Pause.GetReason()))
 	case *pluginv1.Outcome_Reject:
-		f.dead(ctx, l, clip(r.Reject.GetReason()))
+		f.dead(ctx, l, Clip(r.Reject.GetReason()))
 	default:
 		f.retry(ctx, l, 0, false, "the plugin gave an outcome without a result")
 	}
 }
 
-// clip bounds what a plugin can put into logs, statuses and dead letters.
-func clip(reason string) string {
+// Clip bounds what a plugin can put into logs, statuses and dead letters.
+func Clip(reason string) string {
 	const most = 1024
 	if len(reason) <= most {
 		return reason
@@ -105,7 +105,7 @@ func (f *Feed) wait(l *lane, d time.Duration) {
 // that is at fault, not the event.
 func (f *Feed) pause(l *lane, hold time.Duration, reason string) {
 	f.Stats.failed(reason)
-	hold = max(hold, minPause)
+	hold = max(hold, MinPause)
 	l.attempt--
 	f.first = append(f.first, l)
 	if until := time.Now().Add(hold); until.After(f.paused) {
@@ -116,8 +116,8 @@ func (f *Feed) pause(l *lane, hold time.Duration, reason string) {
 	}
 }
 
-// minPause keeps a plugin that pauses for no time from going round and round.
-const minPause = 100 * time.Millisecond
+// MinPause keeps a plugin that pauses for no time from going round and round.
+const MinPause = 100 * time.Millisecond
 
 // resume ends a pause, unless there was a longer one since.
 func (f *Feed) resume() {

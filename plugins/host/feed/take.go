@@ -62,7 +62,7 @@ func (f *Feed) take(d Delivery) {
 	if f.Filter != nil {
 		switch wanted, err := f.Filter(e); {
 		case err != nil:
-			taken.wrong = clip(err.Error())
+			taken.wrong = Clip(err.Error())
 		case !wanted:
 			f.Stats.filtered.Add(1)
 			f.ack(d)

@@ -36,10 +36,10 @@ func failure(out *pluginv1.Outcome) string {
 	case *pluginv1.Outcome_Ack:
 		return ""
 	case *pluginv1.Outcome_Retry:
-		return "retry: " + clip(r.Retry.GetReason())
+		return "retry: " + Clip(r.Retry.GetReason())
 	case *pluginv1.Outcome_Pause:
-		return "pause: " + clip(r.Pause.GetReason())
+		return "pause: " + Clip(r.Pause.GetReason())
 	default:
-		return "reject: " + clip(out.GetReject().GetReason())
+		return "reject: " + Clip(out.GetReject().GetReason())
 	}
 }

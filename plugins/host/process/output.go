@@ -23,9 +23,11 @@ const (
 
 // output makes log records of what a plugin prints: of a line of hclog's JSON
 // one with its level, message and fields; of any other line one at info; of a
-// panic and its stack one at error. It is a writer that takes all.
+// panic and its stack one at error. It is a writer that takes all, and leaves
+// out of the log what is over the quota.
 type output struct {
-	log *slog.Logger
+	log   *slog.Logger
+	quota *quota
 
 	mu   sync.Mutex
 	line []byte // unfinished
@@ -38,7 +40,7 @@ type output struct {
 	last []string
 }
 
-func newOutput(log *slog.Logger) *output { return &output{log: log} }
+func newOutput(log *slog.Logger, q *quota) *output { return &output{log: log, quota: q} }
 
 // Write never fails.
 func (o *output) Write(p []byte) (int, error) {
@@ -67,9 +69,18 @@ func (o *output) flush() {
 		o.endLine()
 	}
 	o.endPanic()
+	o.quota.tell(o.log, true)
 }
 
 func (o *output) endLine() {
+	first := o.stack == nil && (bytes.HasPrefix(o.line, []byte("panic: ")) || bytes.HasPrefix(o.line, []byte("fatal error: ")))
+	collected := o.stack != nil && !bytes.HasPrefix(o.line, []byte("{"))
+	if len(o.line) > 0 && !first && !collected && !o.quota.allows(len(o.line)) {
+		o.keep(string(o.line[:min(len(o.line), keptBytes+1)]))
+		o.line, o.cut = o.line[:0], false
+		o.quota.tell(o.log, false)
+		return
+	}
 	line := strings.TrimSuffix(string(o.line), "\r")
 	cut := o.cut
 	o.line, o.cut = o.line[:0], false
@@ -87,7 +98,7 @@ func (o *output) endLine() {
 		if len(o.stack)+len(line) < maxStack {
 			o.stack = append(append(o.stack, '\n'), line...)
 		}
-	case strings.HasPrefix(line, "panic: "), strings.HasPrefix(line, "fatal error: "):
+	case first:
 		o.panicked, o.stack = line, []byte(line)
 		o.settle = time.AfterFunc(panicTime, o.flushPanic)
 	case line != "":
@@ -107,7 +118,11 @@ func (o *output) endPanic() {
 		return
 	}
 	o.settle.Stop()
-	o.log.Error(o.panicked, "stack", string(o.stack))
+	if o.quota.panics.Allow() {
+		o.log.Error(o.panicked, "stack", string(o.stack))
+	} else {
+		o.quota.drop()
+	}
 	o.stack = nil
 }
 

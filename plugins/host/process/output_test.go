@@ -12,7 +12,7 @@ import (
 // outputOf returns the records that writes make, less their time.
 func outputOf(writes ...string) []map[string]any {
 	var logged records
-	o := newOutput(logged.logger())
+	o := newOutput(logged.logger(), newQuota())
 	for _, w := range writes {
 		o.Write([]byte(w))
 	}
@@ -98,7 +98,7 @@ func TestOutputIsBounded(t *testing.T) {
 func TestPanicDoesNotSwallowWhatFollows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var logged records
-		o := newOutput(logged.logger())
+		o := newOutput(logged.logger(), newQuota())
 		o.Write([]byte("panic: not really\n"))
 		time.Sleep(panicTime)
 		synctest.Wait()
@@ -107,6 +107,62 @@ func TestPanicDoesNotSwallowWhatFollows(t *testing.T) {
 			t.Errorf("got %v", got)
 		}
 	})
+}
+
+// A plugin that prints without end must not fill the disk.
+func TestEndlessOutputIsBounded(t *testing.T) {
+	const seconds = 60
+	tests := []struct {
+		name, line string
+		burst      int // records
+		rate       int // and a second
+	}{
+		{"plain lines", "again\n", lineBurst, lineRate},
+		{"records", `{"@level":"error","@message":"again"}` + "\n", lineBurst, lineRate},
+		{"records in a panic", "panic: again\n" + `{"@level":"error","@message":"again"}` + "\n", lineBurst + panicsMax, lineRate + 1},
+		{"long lines", strings.Repeat("x", 32<<10) + "\n", byteBurst / (32 << 10), byteRate / (32 << 10)},
+		{"panics", "panic: again\n", panicsMax, 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var logged records
+				q := newQuota()
+				one, two := newOutput(logged.logger(), q), newOutput(logged.logger(), q)
+				for range seconds * 10 {
+					for range 50 {
+						one.Write([]byte(tt.line))
+						two.Write([]byte(tt.line))
+					}
+					time.Sleep(time.Second / 10)
+				}
+				one.flush()
+				two.flush()
+				all, told, dropped := logged.all(), 0, 0.0
+				for _, r := range all {
+					if n, ok := r["lines"].(float64); ok {
+						told, dropped = told+1, dropped+n
+					}
+				}
+				kept := len(all) - told
+				if limit := tt.burst + seconds*tt.rate; kept > limit+2 || kept < tt.burst {
+					t.Errorf("%d records, want from %d to %d", kept, tt.burst, limit)
+				}
+				if told == 0 || told > seconds/10+3 {
+					t.Errorf("told %d times of what was left out", told)
+				}
+				if tt.name != "panics" && tt.name != "records in a panic" && kept+int(dropped) != seconds*1000 {
+					t.Errorf("%d kept and %v left out of %d", kept, dropped, seconds*1000)
+				}
+			})
+		})
+	}
+}
+
+func TestABurstIsLoggedInFull(t *testing.T) {
+	if got := outputOf(strings.Repeat("again\n", lineBurst)); len(got) != lineBurst {
+		t.Errorf("%d of %d", len(got), lineBurst)
+	}
 }
 
 func FuzzOutput(f *testing.F) {

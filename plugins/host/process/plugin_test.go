@@ -1,6 +1,7 @@
 package process
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -81,8 +83,8 @@ func play(role string) {
 		os.Exit(3)
 	case "panic":
 		panic("out of cheese")
-	case "host":
-		host()
+	case "host", "host of a family":
+		host(map[string]string{"host": "healthy", "host of a family": "escaped family"}[role])
 	default:
 		panic("no role " + role)
 	}
@@ -100,7 +102,29 @@ func spawn(attr *syscall.SysProcAttr, files ...*os.File) int {
 	if err := cmd.Start(); err != nil {
 		panic(err)
 	}
-	return cmd.Process.Pid
+	return outside(cmd.Process.Pid)
+}
+
+// outside is the id by which the host knows our one child, whose id is pid in
+// the namespace that we may be in. /proc is the host's.
+func outside(pid int) int {
+	self, err := os.Readlink("/proc/self")
+	if err != nil {
+		return pid
+	}
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range stats {
+		stat, err := os.ReadFile(path)
+		if err != nil {
+			continue // it ended
+		}
+		rest := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+		if rest[1] == self { // its parent
+			pid, _ := strconv.Atoi(strings.Fields(string(stat))[0])
+			return pid
+		}
+	}
+	panic("the child is not found")
 }
 
 // forever is not select{}, which the runtime would call a deadlock.
@@ -110,17 +134,26 @@ func forever() {
 	}
 }
 
-// host starts a plugin, says its pid and waits for being killed.
-func host() {
+// host starts a plugin, says its pid and its child's, and waits for being killed.
+func host(plugin string) {
 	p, err := Start(context.Background(), Options{
-		Command:   Command{Name: "orphan", Path: Self(), Env: roleEnv("healthy"), Dir: os.Getenv("DIR")},
+		Command:   Command{Name: "orphan", Path: Self(), Env: roleEnv(plugin), Dir: os.Getenv("DIR")},
 		Handshake: testHandshake,
 		Plugins:   testPlugins,
 	})
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println(p.PID())
+	client, err := p.Dispense("test")
+	if err != nil {
+		panic(err)
+	}
+	child, err := client.(grpc_testing.TestServiceClient).UnaryCall(context.Background(),
+		&grpc_testing.SimpleRequest{Payload: &grpc_testing.Payload{Body: []byte("child")}})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(p.PID(), string(child.GetPayload().GetBody()))
 	forever()
 }
 
@@ -170,6 +203,8 @@ func (*service) UnaryCall(_ context.Context, r *grpc_testing.SimpleRequest) (*gr
 	switch word {
 	case "environment":
 		answer = strings.Join(os.Environ(), "\x00")
+	case "pid":
+		answer = strconv.Itoa(os.Getpid())
 	case "stdin":
 		answer, _ = os.Readlink("/proc/self/fd/0")
 	case "child":

@@ -11,16 +11,19 @@
 // line and nothing left behind. The end of the process is seen within
 // milliseconds, and [Process.Stop] returns within a second of its bound, even
 // when the plugin is stopped, deaf, or has forked children that hold its
-// pipes. On Linux the process dies with its host, kill -9 included.
+// pipes. On Linux the process dies with its host, kill -9 included. Where the
+// host may make PID namespaces (CAP_SYS_ADMIN), all that the plugin started ends
+// with it, however it tried to get away.
 //
 // The plugin gets the environment that it was given and no other, nothing on
 // stdin, the host's working directory, and a directory for its socket that
 // only the host's user may enter and that is removed with it. What it prints,
 // be it endless or forged, costs the host no more than bounded log records.
 //
-// Not held: children that a plugin moves to a process group of their own
-// survive it, though without a connection; and a host that is killed leaves
-// the sockets' directories behind, for its successor to remove.
+// Not held: without a PID namespace, children that a plugin moves to a process
+// group of their own survive it, though without a connection, and those in its
+// group survive a host that is killed; and such a host leaves the sockets'
+// directories behind, for its successor to remove.
 package process
 
 import (
@@ -76,6 +79,9 @@ type Options struct {
 	// Logger gets what the plugin prints and, at debug, what go-plugin has to
 	// say, each record with the plugin's name. nil: it is thrown away.
 	Logger *slog.Logger
+
+	// shared leaves it in the host's PID namespace, for tests.
+	shared bool
 }
 
 func (o Options) withDefaults() Options {
@@ -127,12 +133,13 @@ func Start(ctx context.Context, opts Options) (*Process, error) {
 	if err != nil {
 		return nil, startError(opts.Name, err)
 	}
+	quota := newQuota()
 	p := &Process{
 		opts:   opts,
 		dir:    dir,
-		child:  newChild(opts, dir),
-		stdout: newOutput(opts.Logger),
-		stderr: newOutput(opts.Logger),
+		child:  newChild(opts, dir, quota),
+		stdout: newOutput(opts.Logger, quota),
+		stderr: newOutput(opts.Logger, quota),
 		stop:   make(chan struct{}),
 		exited: make(chan struct{}),
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -30,6 +31,8 @@ const drainTimeout = 250 * time.Millisecond
 // panic by a log line, and its reader of stdout to give up by a long one.
 type child struct {
 	cmd      *exec.Cmd
+	log      *slog.Logger
+	shared   bool
 	greeting greeting
 	stdout   *output
 	stderr   *output
@@ -51,14 +54,16 @@ type child struct {
 	refusal error
 }
 
-func newChild(opts Options, dir string) *child {
+func newChild(opts Options, dir string, quota *quota) *child {
 	cmd := exec.Command(opts.Path, opts.Args...)
 	cmd.SysProcAttr = sysProcAttr()
 	c := &child{
 		cmd:      cmd,
+		log:      opts.Logger,
+		shared:   opts.shared,
 		greeting: newGreeting(opts.Plugins, dir),
-		stdout:   newOutput(opts.Logger),
-		stderr:   newOutput(opts.Logger),
+		stdout:   newOutput(opts.Logger, quota),
+		stderr:   newOutput(opts.Logger, quota),
 		gone:     make(chan struct{}),
 	}
 	c.handshake, c.handshakeWrite = io.Pipe()
@@ -131,7 +136,7 @@ func (c *child) start() (stdout, stderr *os.File, err error) {
 	}
 	defer stderrWrite.Close()
 	c.cmd.Stdout, c.cmd.Stderr = stdoutWrite, stderrWrite
-	if err := c.cmd.Start(); err != nil {
+	if err := c.launch(); err != nil {
 		stdout.Close()
 		stderr.Close()
 		return nil, nil, err

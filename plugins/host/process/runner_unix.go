@@ -21,6 +21,8 @@ func Self() string {
 // plugin's own business.
 func sysProcAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
+func (c *child) launch() error { return c.cmd.Start() }
+
 // reap waits for the process and kills what it leaves of its group.
 func (c *child) reap() {
 	c.cmd.Wait()

@@ -87,7 +87,9 @@ func TestForkedChild(t *testing.T) {
 		within(t, time.Second, "the child is gone", func() bool { return !alive(pid) })
 	})
 	t.Run("in a session of its own holds nothing up", func(t *testing.T) {
-		p := start(t, options(t, "escaped family"))
+		opts := options(t, "escaped family")
+		opts.shared = true
+		p := start(t, opts)
 		pid, _ := strconv.Atoi(call(t, p, "child"))
 		if !alive(pid) {
 			t.Fatal("the plugin has no child")
