@@ -9,8 +9,11 @@
 //	GET  /v1/queue                      what is accepted and not finished
 //	POST /v1/queue/cancel               end one of these before it is sent
 //	GET  /v1/dead, /v1/dead/{sequence}  dead letters; one, with its body
-//	POST /v1/dead/{sequence}/replay     do its action again, and remove it
+//	POST /v1/dead/{sequence}/replay     do its action again, or give its event to
+//	                                    its plugin again, and remove it
 //	DELETE /v1/dead/{sequence}          remove it
+//	POST /v1/replay                     have a plugin given events once more
+//	GET, DELETE /v1/replay              what is still to be given; remove it
 //	GET  /v1/plugins, /v1/plugins/{plugin}      the plugins; one, with all about it
 //	POST /v1/plugins/{plugin}/{command}         restart, pause or resume
 //	GET  /v1/plugins/{plugin}/logs      its log, a JSON object a line
@@ -55,6 +58,8 @@ type Options struct {
 	Queue Queue
 	// Dead are the dead letters.
 	Dead DeadLetters
+	// Replays have plugins given once more what is stored.
+	Replays Replays
 	// Plugins are the plugins.
 	Plugins Plugins
 	// Metrics serves the metrics to Prometheus.
@@ -76,6 +81,9 @@ func Handler(o Options) http.Handler {
 	mux.HandleFunc("GET /v1/dead/{sequence}", a.letter)
 	mux.HandleFunc("POST /v1/dead/{sequence}/replay", a.replay)
 	mux.HandleFunc("DELETE /v1/dead/{sequence}", a.drop)
+	mux.HandleFunc("POST /v1/replay", a.replayEvents)
+	mux.HandleFunc("GET /v1/replay", a.waitingReplays)
+	mux.HandleFunc("DELETE /v1/replay", a.dropReplay)
 	mux.HandleFunc("GET /v1/plugins", a.plugins)
 	mux.HandleFunc("GET /v1/plugins/{plugin}", a.plugin)
 	mux.HandleFunc("POST /v1/plugins/{plugin}/{command}", a.pluginCommand)
@@ -198,13 +206,14 @@ func (a *api) act(w http.ResponseWriter, r *http.Request) {
 // codeOf is the HTTP status that an error of the bridge is answered with.
 func codeOf(err error) int {
 	switch {
-	case errors.Is(err, outbox.ErrKeyReused), errors.Is(err, outbox.ErrSending), errors.Is(err, outbox.ErrNotReplayable):
+	case errors.Is(err, outbox.ErrKeyReused), errors.Is(err, outbox.ErrSending), errors.Is(err, outbox.ErrNotReplayable), errors.Is(err, bus.ErrReplay):
 		return http.StatusConflict
 	case errors.Is(err, event.ErrInvalidAction):
 		return http.StatusBadRequest
-	case errors.Is(err, ErrNoPlugin), errors.Is(err, outbox.ErrUnknownAccount), errors.Is(err, outbox.ErrNotWaiting), errors.Is(err, bus.ErrNoDeadLetter):
+	case errors.Is(err, ErrNoPlugin), errors.Is(err, outbox.ErrUnknownAccount), errors.Is(err, outbox.ErrNotWaiting), errors.Is(err, bus.ErrNoDeadLetter),
+		errors.Is(err, bus.ErrNoFeed):
 		return http.StatusNotFound
-	case errors.Is(err, outbox.ErrFull):
+	case errors.Is(err, outbox.ErrFull), errors.Is(err, bus.ErrReplaysFull):
 		return http.StatusTooManyRequests
 	case errors.Is(err, outbox.ErrLoop):
 		return http.StatusLoopDetected

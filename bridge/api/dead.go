@@ -17,6 +17,8 @@ import (
 type DeadLetters interface {
 	Dead(ctx context.Context, f bus.DeadFilter) iter.Seq2[bus.DeadLetter, error]
 	DeadLetter(ctx context.Context, sequence uint64) (bus.DeadLetter, error)
+	// ReplayDead is for those of plugins.
+	ReplayDead(ctx context.Context, d bus.DeadLetter) (key string, err error)
 	DropDead(ctx context.Context, sequence uint64) error
 }
 
@@ -26,6 +28,7 @@ var _ DeadLetters = (*bus.Bus)(nil)
 type DeadLetter struct {
 	Sequence     uint64    `json:"sequence"`
 	Owner        string    `json:"owner"`
+	Feed         string    `json:"feed,omitempty"`
 	Account      string    `json:"account"`
 	Conversation string    `json:"conversation,omitempty"`
 	Type         string    `json:"type"`
@@ -41,7 +44,7 @@ type DeadLetter struct {
 
 func fromLetter(d bus.DeadLetter, whole bool) DeadLetter {
 	is := DeadLetter{
-		Sequence: d.Sequence, Owner: d.Owner, Account: d.Account, Conversation: d.Conversation,
+		Sequence: d.Sequence, Owner: d.Owner, Feed: d.Feed, Account: d.Account, Conversation: d.Conversation,
 		Type: d.Type(), ID: d.ID(), Reason: d.Reason, Attempts: d.Attempts, Stored: d.Stored,
 	}
 	if whole {
@@ -90,12 +93,20 @@ func (a *api) drop(w http.ResponseWriter, r *http.Request) {
 // Replayed is the answer to a replay.
 type Replayed struct {
 	// ID is that of the action that the dead letter became.
-	ID string `json:"id"`
+	ID string `json:"id,omitempty"`
+	// Plugin is what its event goes to again, and Key tells that delivery from
+	// those before.
+	Plugin string `json:"plugin,omitempty"`
+	Key    string `json:"key,omitempty"`
 }
 
 func (a *api) replay(w http.ResponseWriter, r *http.Request) {
 	d, ok := a.sequence(w, r)
 	if !ok {
+		return
+	}
+	if d.Owner != bus.OutboxOwner {
+		a.replayLetter(w, r, d)
 		return
 	}
 	id, err := a.o.Queue.Replay(r.Context(), d.Sequence)
@@ -104,6 +115,21 @@ func (a *api) replay(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a.write(w, http.StatusOK, Replayed{ID: id})
+}
+
+// replayLetter is for those of plugins.
+func (a *api) replayLetter(w http.ResponseWriter, r *http.Request, d bus.DeadLetter) {
+	_, err := a.o.Plugins.Show(d.Owner)
+	if err != nil {
+		a.fail(w, codeOf(err), fmt.Errorf("replay dead letter %d: %w", d.Sequence, err))
+		return
+	}
+	key, err := a.o.Dead.ReplayDead(r.Context(), d)
+	if err != nil {
+		a.fail(w, codeOf(err), err)
+		return
+	}
+	a.write(w, http.StatusOK, Replayed{Plugin: d.Owner, Key: key})
 }
 
 // sequence is the dead letter that a path names; false: that it names none was
@@ -134,7 +160,8 @@ func (c *Client) DeadLetter(ctx context.Context, sequence uint64) (d DeadLetter,
 	return d, err
 }
 
-// ReplayDead has a dead letter's action done again and removes it.
+// ReplayDead has a dead letter's action done again, or its event given to its
+// plugin again, and removes it.
 func (c *Client) ReplayDead(ctx context.Context, sequence uint64) (done Replayed, err error) {
 	err = c.call(ctx, http.MethodPost, deadPath(sequence)+"/replay", nil, &done)
 	return done, err

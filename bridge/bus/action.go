@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -235,12 +234,5 @@ func (q *Queued) Later(d time.Duration) error { return q.msg.NakWithDelay(d) }
 
 // Bury stores the action as a dead letter of the outbox.
 func (q *Queued) Bury(ctx context.Context, reason string, attempts int) error {
-	// What told the server how to queue it would tell it how to store this.
-	h := nats.Header{}
-	for name, values := range q.headers {
-		if name == nats.MsgIdHdr || !strings.HasPrefix(name, "Nats-") {
-			h[name] = values
-		}
-	}
-	return q.bus.bury(ctx, OutboxOwner, q.Action.Account, q.Action.Conversation, h, q.Action.Body, reason, attempts)
+	return q.bus.bury(ctx, OutboxOwner, "", q.Action.Account, q.Action.Conversation, q.headers, q.Action.Body, reason, attempts)
 }

@@ -60,7 +60,7 @@ func (b *Bus) ensureBot(ctx context.Context, bot Bot) error {
 	if len(filter) == 0 {
 		return nil
 	}
-	if _, err := b.eventsConsumer(ctx, bot.Name, filter, bot.Window); err != nil {
+	if _, err := b.eventsConsumer(ctx, bot.Name, filter, filter, bot.Window); err != nil {
 		return fmt.Errorf("make the consumer of bot %s: %w", bot.Name, err)
 	}
 	return nil

@@ -13,7 +13,9 @@
 // of an external one its operator must know).
 //
 // A feed gives events at least once, in the order of the stream from where it
-// stood. Back-pressure is by blocking: Publish blocks while its window is full.
+// stood. What an operator has it given once more comes beside those, from a
+// queue on disk, in order per conversation among itself, and marked.
+// Back-pressure is by blocking: Publish blocks while its window is full.
 package bus
 
 import (
@@ -86,6 +88,7 @@ type Bus struct {
 	// first is the sequence with which a new feed begins: it sees what is
 	// published from the time on when this bus was opened.
 	first uint64
+	again again
 	// unclean: the embedded server did not end in good order the last time.
 	unclean atomic.Bool
 	dir     string // of the embedded server; empty: external
@@ -101,7 +104,7 @@ var ErrInUse = errors.New("the data directory is in use by another bridge")
 // Open locks the data directory, starts or reaches NATS, and brings the
 // streams into their shape.
 func Open(ctx context.Context, o Options) (*Bus, error) {
-	b := &Bus{subjects: subjects{o.Prefix}, log: o.Log, opened: rand.Text()}
+	b := &Bus{subjects: subjects{o.Prefix}, log: o.Log, opened: rand.Text(), again: newAgain()}
 	if err := b.open(ctx, o); err != nil {
 		b.close()
 		return nil, err

@@ -213,7 +213,7 @@ func TestOthersMayNotWriteWhatIsTheBridgesOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer guest.Close()
-	for _, subject := range []string{"test.event.7.1.message.new", "test.queue.7.1.send_message", "test.ledger.7.x.y", "test.live.7.1.typing.start", "$KV.test-plugins.p.k"} {
+	for _, subject := range []string{"test.event.7.1.message.new", "test.queue.7.1.send_message", "test.ledger.7.x.y", "test.again.p.f.7.1", "test.live.7.1.typing.start", "$KV.test-plugins.p.k"} {
 		if err := guest.Publish(subject, []byte("{}")); err != nil {
 			t.Fatal(err)
 		}

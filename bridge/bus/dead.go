@@ -32,6 +32,9 @@ type DeadLetter struct {
 	Sequence uint64
 	// Owner is the plugin, or [OutboxOwner].
 	Owner, Account, Conversation string
+	// Feed is the plugin's feed that gave it up; empty for an action, and where
+	// that was not noted.
+	Feed string
 	// Reason is why it was given up, after how many Attempts, and Stored when.
 	Reason   string
 	Attempts int
@@ -95,6 +98,32 @@ func (b *Bus) DeadLetter(ctx context.Context, sequence uint64) (DeadLetter, erro
 	return b.subjects.readDead(m)
 }
 
+// ReplayDead has the event of a plugin's dead letter delivered to its feed once
+// more, under a key of its own, which it returns, and removes the dead letter.
+// Whatever is interrupted can be called again. Nothing of it goes to another
+// feed; where the letter's own is not known, or gone, it is the plugin's only
+// one.
+func (b *Bus) ReplayDead(ctx context.Context, d DeadLetter) (key string, err error) {
+	feeds, err := b.feedsOf(ctx, d.Owner)
+	if err != nil {
+		return "", fmt.Errorf("replay dead letter %d: %w", d.Sequence, err)
+	}
+	feed, err := feedOf(feeds, d.Owner, d.Feed)
+	if err != nil && len(feeds) == 1 {
+		feed, err = feeds[0], nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("replay dead letter %d: %w", d.Sequence, err)
+	}
+	key = againKey(d.ID(), "dead-"+strconv.FormatUint(d.Sequence, 10))
+	msg := b.subjects.againMessage(d.Owner, feed.name, d.Account, d.Conversation, key, d.Headers, d.Body)
+	msg.Header[nats.MsgIdHdr] = []string{msg.Header.Get(headerKey)}
+	if err := b.writeAgain(ctx, msg); err != nil {
+		return "", fmt.Errorf("replay dead letter %d: %w", d.Sequence, err)
+	}
+	return key, b.DropDead(ctx, d.Sequence)
+}
+
 // DropDead removes a dead letter. One that is gone already is no error.
 func (b *Bus) DropDead(ctx context.Context, sequence uint64) error {
 	if err := b.remove(ctx, b.streams.dead, sequence); err != nil {
@@ -113,7 +142,7 @@ func (s subjects) readDead(m *jetstream.RawStreamMsg) (d DeadLetter, err error) 
 		return d, fmt.Errorf("subject %q is not %s.dead.{owner}.{account}.{conversation}", m.Subject, s.prefix)
 	}
 	d = DeadLetter{
-		Sequence: m.Sequence, Owner: parts[0], Reason: m.Header.Get(headerReason), Stored: m.Time,
+		Sequence: m.Sequence, Owner: parts[0], Feed: m.Header.Get(headerFeed), Reason: m.Header.Get(headerReason), Stored: m.Time,
 		Headers: m.Header, Body: m.Data,
 	}
 	for i, to := range []*string{&d.Account, &d.Conversation} {

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,18 +19,23 @@ type Delivery struct {
 	msg   jetstream.Msg // nil: parked
 	reply string
 	seq   uint64
+	// key is not empty where it is delivered once more.
+	key string
 	// Event is the event itself; of a parked delivery its id alone.
 	Event event.Event
 }
 
-// Sequence is the event's place in the stream.
+// Sequence tells the feed's deliveries apart and is the event's place in the
+// stream; of what is delivered once more it has the highest bit set, and is its
+// place among those.
 func (d *Delivery) Sequence() uint64 { return d.seq }
 
-// Key is what a receiver may tell deliveries of the same event by.
-func (d *Delivery) Key() string { return d.Event.ID }
+// Key is what a receiver may tell deliveries of the same event by: the event's
+// id and, where it is delivered once more, a fresh one.
+func (d *Delivery) Key() string { return cmp.Or(d.key, d.Event.ID) }
 
 // Again says that the operator had the event delivered once more.
-func (d *Delivery) Again() bool { return false }
+func (d *Delivery) Again() bool { return d.key != "" }
 
 // Park lets go of the event but for its id.
 func (d *Delivery) Park() {
@@ -49,12 +55,16 @@ func (d *Delivery) Fetch(ctx context.Context) (event.Event, error) {
 }
 
 func (d *Delivery) read(ctx context.Context) (*jetstream.RawStreamMsg, error) {
-	raw, err := d.feed.stream.GetMsg(ctx, d.seq)
+	from := d.feed.events
+	if d.Again() {
+		from = d.feed.again
+	}
+	raw, err := from.stream.GetMsg(ctx, d.seq&^againMark)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, ErrGone
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read event %d of stream %s: %w", d.seq, d.feed.bus.streams.events, err)
+		return nil, fmt.Errorf("read event %d of stream %s: %w", d.seq&^againMark, from.stream.CachedInfo().Config.Name, err)
 	}
 	// What the server adds to say where it was would say it of the dead letter.
 	for _, added := range []string{jetstream.StreamHeader, jetstream.SubjectHeader, jetstream.SequenceHeader, jetstream.TimeStampHeaer} {
@@ -91,7 +101,7 @@ func (d *Delivery) Dead(ctx context.Context, reason string, attempts int) error 
 	if err != nil {
 		e = d.Event // what it has of one
 	}
-	if err := d.feed.bus.bury(ctx, d.feed.owner, e.Account, e.Conversation, header, data, reason, attempts); err != nil {
+	if err := d.feed.bus.bury(ctx, d.feed.spec.Owner, d.feed.spec.Name, e.Account, e.Conversation, header, data, reason, attempts); err != nil {
 		return err
 	}
 	return d.Ack()

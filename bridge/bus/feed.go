@@ -1,11 +1,14 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -43,19 +46,19 @@ type FeedSpec struct {
 	Parked int
 }
 
-// Feed is a durable consumer of events. One goroutine calls Next.
+// Feed is a durable consumer of events, and one of what it is to be given once
+// more. One goroutine calls Next.
 type Feed struct {
-	bus      *Bus
-	owner    string
-	consumer jetstream.Consumer // nil: it has no events
-	stream   jetstream.Stream
-	wants    func(event.Event) bool // nil: the server sees to it
-	closed   context.Context
-	close    context.CancelFunc
-	batch    jetstream.MessageBatch // the open pull; nil: there is none
+	bus    *Bus
+	spec   FeedSpec
+	events *puller // nil: it has no events
+	again  *puller
+	wants  func(event.Event) bool // nil: the server sees to it
+	closed context.Context
+	close  context.CancelFunc
 
 	mu      sync.Mutex
-	allowed int           // how many may still be pulled
+	allowed int           // how many more may be delivered
 	more    chan struct{} // has one after Request
 }
 
@@ -63,36 +66,52 @@ type Feed struct {
 // published after this bus was opened. What was delivered and not acknowledged
 // before comes first, in order: a restart must not let later events overtake.
 func (b *Bus) OpenFeed(ctx context.Context, spec FeedSpec) (*Feed, error) {
-	f := &Feed{bus: b, owner: spec.Owner, allowed: spec.Held, more: make(chan struct{}, 1)}
+	f := &Feed{bus: b, spec: spec, allowed: spec.Held, more: make(chan struct{}, 1)}
 	f.closed, f.close = context.WithCancel(context.WithoutCancel(ctx))
-	filter := b.subjects.stored(spec.Accounts, spec.Events)
-	if len(filter) == 0 {
-		return f, nil
+	err := f.openAgain(ctx)
+	if err == nil {
+		err = f.openEvents(ctx)
 	}
-	name := spec.Owner + "_" + spec.Name
-	var err error
-	if f.stream, err = b.js.Stream(ctx, b.streams.events); err != nil {
-		return nil, fmt.Errorf("look at stream %s: %w", b.streams.events, err)
-	}
-	held := max(spec.Held, spec.Parked)
-	if f.consumer, err = b.eventsConsumer(ctx, name, filter, held); err != nil {
-		return nil, fmt.Errorf("open consumer %s: %w", name, err)
-	}
-	if far, err := f.farBehind(ctx); err != nil {
-		return nil, fmt.Errorf("look at consumer %s: %w", name, err)
-	} else if far {
-		f.wants = spec.wants
-		if f.consumer, err = b.eventsConsumer(ctx, name, nil, held); err != nil {
-			return nil, fmt.Errorf("open consumer %s: %w", name, err)
-		}
+	if err != nil {
+		f.close()
+		return nil, err
 	}
 	return f, nil
 }
 
+func (f *Feed) openEvents(ctx context.Context) error {
+	b, spec := f.bus, f.spec
+	filter := b.subjects.stored(spec.Accounts, spec.Events)
+	if len(filter) == 0 {
+		return nil
+	}
+	name := spec.Owner + "_" + spec.Name
+	stream, err := b.js.Stream(ctx, b.streams.events)
+	if err != nil {
+		return fmt.Errorf("look at stream %s: %w", b.streams.events, err)
+	}
+	held := max(spec.Held, spec.Parked)
+	consumer, err := b.eventsConsumer(ctx, name, filter, filter, held)
+	if err != nil {
+		return fmt.Errorf("open consumer %s: %w", name, err)
+	}
+	f.events = &puller{consumer: consumer, stream: stream, heartbeat: heartbeat}
+	if far, err := f.farBehind(ctx); err != nil {
+		return fmt.Errorf("look at consumer %s: %w", name, err)
+	} else if far {
+		f.wants = spec.wants
+		if f.events.consumer, err = b.eventsConsumer(ctx, name, filter, nil, held); err != nil {
+			return fmt.Errorf("open consumer %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
 // eventsConsumer is a durable consumer of events from where it stood, with at
 // most held deliveries out at once. A new one begins with what is published
-// after this bus was opened.
-func (b *Bus) eventsConsumer(ctx context.Context, name string, filter []string, held int) (jetstream.Consumer, error) {
+// after this bus was opened. It is noted what it selects, also where the filter
+// is a wider one.
+func (b *Bus) eventsConsumer(ctx context.Context, name string, selects, filter []string, held int) (jetstream.Consumer, error) {
 	first := b.first
 	if place, known, err := b.position(ctx, name); err != nil {
 		return nil, err
@@ -103,6 +122,7 @@ func (b *Bus) eventsConsumer(ctx context.Context, name string, filter []string, 
 		Durable: name, FilterSubjects: filter, AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait,
 		MaxDeliver: -1, MaxAckPending: held,
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: first,
+		Metadata: map[string]string{selectsNote: strings.Join(selects, " ")},
 	})
 }
 
@@ -111,11 +131,11 @@ func (b *Bus) eventsConsumer(ctx context.Context, name string, filter []string, 
 // that is far from the end of its block, the server looks at all subjects of
 // the block if there is a filter (1,000 of them: 27 µs; near the end: nothing).
 func (f *Feed) farBehind(ctx context.Context) (bool, error) {
-	info, err := f.consumer.Info(ctx)
+	info, err := f.events.consumer.Info(ctx)
 	if err != nil {
 		return false, err
 	}
-	stream, err := f.stream.Info(ctx)
+	stream, err := f.events.stream.Info(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -146,6 +166,11 @@ func (b *Bus) ensureConsumer(ctx context.Context, stream string, want jetstream.
 	config := have.CachedInfo().Config
 	config.FilterSubject, config.FilterSubjects = "", want.FilterSubjects
 	config.AckWait, config.MaxAckPending = want.AckWait, want.MaxAckPending
+	config.Metadata = maps.Clone(config.Metadata)
+	if config.Metadata == nil {
+		config.Metadata = map[string]string{}
+	}
+	maps.Copy(config.Metadata, want.Metadata)
 	consumer, err := b.js.UpdateConsumer(ctx, stream, config)
 	if err != nil {
 		return nil, err
@@ -172,12 +197,8 @@ func (f *Feed) Request(n int) {
 // Next waits for the next delivery. A message in the stream that is no event
 // of ours becomes a dead letter and is passed over.
 func (f *Feed) Next(ctx context.Context) (*Delivery, error) {
-	if f.consumer == nil {
-		<-ctx.Done()
-		return nil, context.Cause(ctx)
-	}
 	for {
-		msg, err := f.next(ctx)
+		msg, again, err := f.next(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -187,7 +208,11 @@ func (f *Feed) Next(ctx context.Context) (*Delivery, error) {
 		}
 		d := &Delivery{feed: f, msg: msg, reply: msg.Reply(), seq: meta.Sequence.Stream}
 		d.Event, err = decode(msg.Headers(), msg.Data())
-		if f.wants != nil && !f.wants(d.Event) {
+		if again {
+			if wrong := f.readAgain(d); err == nil {
+				err = wrong
+			}
+		} else if f.wants != nil && !f.wants(d.Event) {
 			if err := d.Ack(); err != nil {
 				return nil, fmt.Errorf("pass over an event: %w", err)
 			}
@@ -205,89 +230,29 @@ func (f *Feed) Next(ctx context.Context) (*Delivery, error) {
 	}
 }
 
-// next waits for the next message, and pulls where no pull is open.
-func (f *Feed) next(ctx context.Context) (jetstream.Msg, error) {
-	for {
-		if f.batch == nil {
-			if err := f.pull(ctx); err != nil {
-				return nil, err
-			}
-		}
-		select {
-		case msg, ok := <-f.batch.Messages():
-			if ok {
-				f.mu.Lock()
-				f.allowed--
-				f.mu.Unlock()
-				return msg, nil
-			}
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-		err := f.batch.Error()
-		f.batch = nil
-		switch {
-		case err == nil:
-		case f.closed.Err() != nil, errors.Is(err, jetstream.ErrConsumerDeleted), errors.Is(err, nats.ErrConnectionClosed):
-			return nil, fmt.Errorf("pull: %w", err)
-		default: // the server is away, or another one leads: it comes back
-			select {
-			case <-time.After(pullAgain):
-			case <-ctx.Done():
-				return nil, context.Cause(ctx)
-			}
-		}
-	}
-}
-
-// pull opens a pull of what is allowed. All that comes by it is handed out by
-// Next, so that nothing waits here until it comes again.
-func (f *Feed) pull(ctx context.Context) error {
-	for {
-		f.mu.Lock()
-		n := min(f.allowed, pull)
-		f.mu.Unlock()
-		if n > 0 {
-			var err error
-			f.batch, err = f.consumer.Fetch(n, jetstream.FetchContext(f.closed), jetstream.FetchHeartbeat(heartbeat))
-			if err != nil {
-				return fmt.Errorf("pull: %w", err)
-			}
-			return nil
-		}
-		select {
-		case <-f.more:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-}
-
-// Close ends the feed, when Next has returned. Its position stays.
-func (f *Feed) Close() {
-	f.close()
-	for f.batch != nil {
-		if _, open := <-f.batch.Messages(); !open {
-			f.batch = nil
-		}
-	}
-}
-
 // Headers of a dead letter and a quarantined frame, beside those it had.
 const (
 	headerReason   = "switchboard-reason"
 	headerAttempts = "switchboard-attempts"
 	headerStored   = "switchboard-stored"
+	headerFeed     = "switchboard-feed"
 )
 
 // bury stores a dead letter, under an id of its own: with its event's it would
-// pass for a duplicate of another owner's.
-func (b *Bus) bury(ctx context.Context, owner, account, conversation string, h nats.Header, data []byte, reason string, attempts int) error {
+// pass for a duplicate of another owner's, or of another of its feeds. feed is
+// empty for an action.
+func (b *Bus) bury(ctx context.Context, owner, feed, account, conversation string, h nats.Header, data []byte, reason string, attempts int) error {
 	msg := &nats.Msg{Subject: b.subjects.dead(owner, account, conversation), Header: nats.Header{}, Data: data}
 	for name, values := range h {
-		msg.Header[name] = values
+		// What told the server how to store it would tell it how to store this.
+		if !strings.HasPrefix(name, "Nats-") {
+			msg.Header[name] = values
+		}
 	}
-	msg.Header[nats.MsgIdHdr] = []string{"dead/" + owner + "/" + h.Get(nats.MsgIdHdr)}
+	msg.Header[nats.MsgIdHdr] = []string{"dead/" + owner + "/" + feed + "/" + cmp.Or(h.Get(nats.MsgIdHdr), h.Get(headerKey))}
+	if feed != "" {
+		msg.Header[headerFeed] = []string{feed}
+	}
 	msg.Header[headerReason] = []string{oneLine(reason)}
 	msg.Header[headerAttempts] = []string{strconv.Itoa(attempts)}
 	msg.Header[headerStored] = []string{time.Now().UTC().Format(time.RFC3339Nano)}

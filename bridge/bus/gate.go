@@ -73,7 +73,7 @@ func (g *gate) Check(c server.ClientAuthentication) bool {
 	p := g.subjects.prefix
 	c.RegisterUser(&server.User{Username: operatorUser, Permissions: &server.Permissions{
 		Publish: &server.SubjectPermission{Deny: []string{
-			p + ".event.>", p + ".live.>", p + ".queue.>", p + ".ledger.>", p + ".state.>", p + ".dead.>", p + ".quarantine.>",
+			p + ".event.>", p + ".live.>", p + ".queue.>", p + ".ledger.>", p + ".state.>", p + ".dead.>", p + ".again.>", p + ".quarantine.>",
 			p + ".bot.>", "$KV." + p + "-plugins.>",
 		}},
 	}})

@@ -28,6 +28,7 @@ const (
 	headerAt          = "switchboard-at"
 	headerSequence    = "switchboard-sequence"
 	headerHash        = "switchboard-hash"
+	headerKey         = "switchboard-key"
 )
 
 // encode is the event as a message.

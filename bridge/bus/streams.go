@@ -11,19 +11,21 @@ import (
 )
 
 // streams are the names of ours.
-type streams struct{ events, actions, ledger, state, dead, quarantine, bucket string }
+type streams struct{ events, actions, ledger, state, dead, again, quarantine, bucket string }
 
 func (s subjects) streams() streams {
 	up := strings.ToUpper(s.prefix)
-	return streams{up + "_EVENTS", up + "_ACTIONS", up + "_LEDGER", up + "_STATE", up + "_DEAD", up + "_QUARANTINE", s.prefix + "-plugins"}
+	return streams{up + "_EVENTS", up + "_ACTIONS", up + "_LEDGER", up + "_STATE", up + "_DEAD", up + "_AGAIN", up + "_QUARANTINE", s.prefix + "-plugins"}
 }
 
 const (
 	mib = 1 << 20
 	// What is kept beside the events.
-	maxActions, maxLedger, maxState, maxDead, maxQuarantine, maxBucket = 1024 * mib, 1024 * mib, 512 * mib, 1024 * mib, 256 * mib, 1024 * mib
+	maxActions, maxLedger, maxState, maxDead, maxAgain, maxQuarantine, maxBucket = 1024 * mib, 1024 * mib, 512 * mib, 1024 * mib, 512 * mib, 256 * mib, 1024 * mib
 	// maxBacklog is how many actions may wait.
 	maxBacklog = 1_000_000
+	// maxReplays is how many events may wait to be delivered once more.
+	maxReplays = 1_000_000
 	// dedupe is how long an event's id is remembered by the server.
 	dedupe = 2 * time.Minute
 	// KeyLife is how long the id of an action is remembered.
@@ -33,7 +35,7 @@ const (
 // maxStore is what the server may use in all: the bounds of the streams and
 // room for its own files.
 func maxStore(o Options) int64 {
-	return o.MaxBytes + maxActions + maxLedger + maxState + maxDead + maxQuarantine + maxBucket + 256*mib
+	return o.MaxBytes + maxActions + maxLedger + maxState + maxDead + maxAgain + maxQuarantine + maxBucket + 256*mib
 }
 
 // ensureStreams makes or updates each stream. What an operator may have chosen
@@ -73,6 +75,12 @@ func (b *Bus) ensureStreams(ctx context.Context, o Options) (err error) {
 		{
 			Name: b.streams.dead, Subjects: []string{p + ".dead.>"}, MaxAge: 30 * 24 * time.Hour, MaxBytes: maxDead,
 			Compression: jetstream.S2Compression, AllowDirect: true,
+		},
+		{
+			// What is full is said to who asks for more: nothing of it goes by itself.
+			Name: b.streams.again, Subjects: []string{p + ".again.>"}, Retention: jetstream.WorkQueuePolicy,
+			Discard: jetstream.DiscardNew, MaxMsgs: maxReplays, MaxBytes: maxAgain, Duplicates: KeyLife,
+			Compression: jetstream.S2Compression, AllowAtomicPublish: true, AllowDirect: true,
 		},
 		{
 			Name: b.streams.quarantine, Subjects: []string{p + ".quarantine.>"}, MaxAge: 7 * 24 * time.Hour, MaxBytes: maxQuarantine,
@@ -139,6 +147,8 @@ func (b *Bus) ensureStream(ctx context.Context, want jetstream.StreamConfig) err
 	switch want.Name {
 	case b.streams.actions:
 		b.actions, err = newCommitter(b.conn, info.Config.AllowAtomicPublish, b.log)
+	case b.streams.again:
+		b.again.batches = info.Config.AllowAtomicPublish
 	case b.streams.ledger:
 		b.ledger = stream
 		b.entries, err = newCommitter(b.conn, info.Config.AllowAtomicPublish, b.log)

@@ -83,6 +83,16 @@ func (s subjects) dead(owner, account, conversation string) string {
 	return s.prefix + ".dead." + owner + "." + token(account) + "." + token(conversation)
 }
 
+// again is where an event waits to be delivered once more to one feed.
+func (s subjects) again(plugin, feed, account, conversation string) string {
+	return s.prefix + ".again." + plugin + "." + feed + "." + token(account) + "." + token(conversation)
+}
+
+// agains selects what waits so. An empty feed, account or conversation: all.
+func (s subjects) agains(plugin, feed, account, conversation string) string {
+	return s.prefix + ".again." + plugin + "." + tokenOrAny(feed) + "." + tokenOrAny(account) + "." + tokenOrAny(conversation)
+}
+
 func (s subjects) quarantine(account string) string {
 	return s.prefix + ".quarantine." + token(account)
 }
@@ -95,6 +105,11 @@ func (s subjects) padding() string { return s.prefix + ".event." + none + ".padd
 // position is where a feed's place is kept.
 func (s subjects) position(consumer string) string {
 	return s.prefix + ".state." + none + "." + consumer
+}
+
+// replay is where it is kept how far a replay to a feed has come.
+func (s subjects) replay(plugin, feed string) string {
+	return s.prefix + ".state." + none + ".again." + plugin + "." + feed
 }
 
 // parseAction reads account, conversation and type off an action's subject,

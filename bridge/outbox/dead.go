@@ -27,7 +27,7 @@ func (d *Door) Replay(ctx context.Context, sequence uint64) (id string, err erro
 		return "", err
 	}
 	if letter.Owner != bus.OutboxOwner {
-		return "", fmt.Errorf("%w: dead letter %d is an event that plugin %s gave up, and to publish it again would give it to every plugin; `switchboard dead show %[2]d` shows it, and `switchboard dead drop %[2]d` removes it",
+		return "", fmt.Errorf("%w as an action: dead letter %d is an event that plugin %s gave up",
 			ErrNotReplayable, sequence, letter.Owner)
 	}
 	sender, a := letter.Action()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -73,9 +74,9 @@ func printDead(out io.Writer, list []api.DeadLetter) error {
 		return err
 	}
 	w, p, now := newTable(out), newPen(out), time.Now()
-	fmt.Fprintln(w, p.dim("SEQ\tOWNER\tACCOUNT\tCONVERSATION\tTYPE\tID\tAGE\tATTEMPTS\tREASON"))
+	fmt.Fprintln(w, p.dim("SEQ\tOWNER\tFEED\tACCOUNT\tCONVERSATION\tTYPE\tID\tAGE\tATTEMPTS\tREASON"))
 	for _, d := range list {
-		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", d.Sequence, plain(d.Owner), plain(d.Account), short(d.Conversation, maxColumn),
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", d.Sequence, plain(d.Owner), cmp.Or(short(d.Feed, maxColumn), "-"), plain(d.Account), short(d.Conversation, maxColumn),
 			plain(d.Type), short(d.ID, maxColumn), live.Ago(now, d.Stored), d.Attempts, short(d.Reason, 60))
 	}
 	return w.Flush()
@@ -113,7 +114,7 @@ func newDeadShow() *cobra.Command {
 func printLetter(out io.Writer, d api.DeadLetter) error {
 	w, p := newTable(out), newPen(out)
 	for _, line := range [][2]string{
-		{"owner", d.Owner}, {"account", d.Account}, {"conversation", d.Conversation}, {"type", d.Type}, {"id", d.ID},
+		{"owner", d.Owner}, {"feed", cmp.Or(d.Feed, "-")}, {"account", d.Account}, {"conversation", d.Conversation}, {"type", d.Type}, {"id", d.ID},
 		{"reason", d.Reason}, {"attempts", strconv.Itoa(d.Attempts)}, {"stored", d.Stored.UTC().Format(time.RFC3339)},
 	} {
 		fmt.Fprintf(w, "%s\t%s\n", line[0], plain(line[1]))
@@ -141,16 +142,24 @@ func printLetter(out io.Writer, d api.DeadLetter) error {
 
 func newDeadReplay() *cobra.Command {
 	return newDeadDo(deadDo{
-		name: "replay", done: "replayed", short: "Have failed actions done again, and remove their dead letters",
+		name: "replay", done: "replayed", short: "Have failed actions done again, and events given to their plugin again",
 		long: `Have the actions of dead letters done again: each becomes a new action of the
 same sender, at once, whose id is the old one and "/replay-SEQ".
 
-Events that a plugin gave up cannot be replayed: publishing one again would give
-it to every plugin.`,
+An event that a plugin gave up is delivered to that plugin's feed once more, and
+to no other: in order per conversation, beside what is new, with its retries
+anew, and with a key that no delivery before had.
+
+The dead letter is removed when what it became is on disk. With --all, where one
+fails, those of its conversation that come after it are left as they are.`,
 		do: func(ctx context.Context, client *api.Client, sequence uint64) (string, error) {
 			done, err := client.ReplayDead(ctx, sequence)
+			if done.Plugin != "" {
+				return "goes to " + plain(done.Plugin) + "  " + plain(done.Key), err
+			}
 			return "accepted  " + plain(done.ID), err
 		},
+		ordered: true,
 	})
 }
 
@@ -167,6 +176,9 @@ func newDeadDrop() *cobra.Command {
 // deadDo is something that is done with dead letters one after the other.
 type deadDo struct {
 	name, done, short, long string
+	// ordered: what could not be done with one is not done with what comes
+	// after it in its conversation.
+	ordered bool
 	// do may return a line to print.
 	do func(ctx context.Context, client *api.Client, sequence uint64) (line string, err error)
 }
@@ -188,7 +200,7 @@ func newDeadDo(what deadDo) *cobra.Command {
 			case !all && filtered:
 				return usagef("--owner, --account and --conversation narrow --all, and go with no sequences")
 			}
-			list, err := sequences(args)
+			named, err := sequences(args)
 			if err != nil {
 				return err
 			}
@@ -196,13 +208,13 @@ func newDeadDo(what deadDo) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			var list []api.DeadLetter
+			for _, n := range named {
+				list = append(list, api.DeadLetter{Sequence: n})
+			}
 			if all {
-				letters, err := client.Dead(c.Context(), f.DeadFilter)
-				if err != nil {
+				if list, err = client.Dead(c.Context(), f.DeadFilter); err != nil {
 					return err
-				}
-				for _, d := range letters {
-					list = append(list, d.Sequence)
 				}
 			}
 			return what.all(c, client, list)
@@ -215,11 +227,18 @@ func newDeadDo(what deadDo) *cobra.Command {
 
 // all does it with each, and says with how many; one that fails does not keep
 // the others from it.
-func (w deadDo) all(c *cobra.Command, client *api.Client, list []uint64) error {
+func (w deadDo) all(c *cobra.Command, client *api.Client, list []api.DeadLetter) error {
 	done := 0
-	for _, sequence := range list {
-		line, err := w.do(c.Context(), client, sequence)
+	type conversation struct{ owner, feed, account, id string }
+	failed := map[conversation]bool{}
+	for _, d := range list {
+		of := conversation{d.Owner, d.Feed, d.Account, d.Conversation}
+		if failed[of] {
+			continue
+		}
+		line, err := w.do(c.Context(), client, d.Sequence)
 		if err != nil {
+			failed[of] = w.ordered && d.Owner != ""
 			fmt.Fprintln(c.ErrOrStderr(), message(err))
 			if c.Context().Err() != nil {
 				break

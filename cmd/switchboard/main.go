@@ -88,7 +88,7 @@ Bridge a backend of your own:        switchboard init`,
 	})
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.AddCommand(
-		newInit(), newCheck(), newRun(), newDemo(), newTail(), newAct(), newStatus(), newLink(), newQueue(), newDead(), newPlugins(), newBench(), newSimulate(), newPlugin(), newVersion(),
+		newInit(), newCheck(), newRun(), newDemo(), newTail(), newAct(), newStatus(), newLink(), newQueue(), newDead(), newReplay(), newPlugins(), newBench(), newSimulate(), newPlugin(), newVersion(),
 	)
 	return root
 }

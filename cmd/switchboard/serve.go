@@ -87,7 +87,7 @@ func serve(ctx context.Context, cfg *config.Config, re reload, log *slog.Logger)
 	seen.counters.of(h.Status)
 	options := api.Options{
 		Status: func() any { return r.status() }, Unready: r.unready,
-		Act: br.Door().Act, Queue: br.Door(), Dead: b, Tail: b.Tail, Link: br.Link, Plugins: hostPlugins{h},
+		Act: br.Door().Act, Queue: br.Door(), Dead: b, Replays: b, Tail: b.Tail, Link: br.Link, Plugins: hostPlugins{h},
 		Metrics: seen.page, Log: log,
 	}
 	// What a killed bridge left there; the lock says that nobody uses it.

@@ -71,3 +71,5 @@ func TestProblems(t *testing.T) {
 		}
 	}
 }
+
+func TestKeepsToWhatEveryPluginMust(t *testing.T) { sdktest.Run(t, manifest(), sdktest.Conformance{}) }
