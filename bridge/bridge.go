@@ -176,6 +176,9 @@ func (a *account) run(ctx context.Context) error {
 	if err := a.reconcile.Loaded(ctx); err != nil {
 		return err
 	}
+	if err := a.outbox.Recall(ctx); err != nil {
+		return err
+	}
 	linked, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	var linking sync.WaitGroup
 	linking.Go(func() {

@@ -36,9 +36,9 @@ const (
 	// joinTimeout bounds what is done for a bot before it is let in; the server
 	// itself waits two seconds.
 	joinTimeout = time.Second
-	// pullLife is for how long the answers to a pull find their way into a bot's
-	// account after the last one. A pull must not last longer.
-	pullLife = 10 * time.Minute
+	// answerLife is for how long after a request, or the last answer to it, the
+	// server knows where answers go. A pull lasts no longer than that.
+	answerLife = time.Minute
 	// What of a bot's actions may wait until they are looked at.
 	botActions, botActionBytes = 4096, 32 * mib
 )
@@ -70,37 +70,38 @@ func (b *Bus) ensureBot(ctx context.Context, bot Bot) error {
 // through a service, so that answers come back to the account that asked, to
 // whatever subject it asks them to be sent; the mapping of actions writes the
 // bot's name into the subject, where it cannot be forged.
-func (s subjects) settle(srv *server.Server, bot Bot) (*server.Account, error) {
+func (s subjects) settle(srv *server.Server, bot Bot) (g guarded, err error) {
+	g.Bot = bot
 	bridge := srv.GlobalAccount()
-	account, err := srv.RegisterAccount("bot-" + bot.Name)
-	if err != nil {
-		return nil, fmt.Errorf("make the NATS account of bot %s: %w", bot.Name, err)
+	if g.account, err = srv.RegisterAccount("bot-" + bot.Name); err != nil {
+		return g, fmt.Errorf("make the NATS account of bot %s: %w", bot.Name, err)
 	}
-	only := []*server.Account{account}
-	service := func(here, there string, kind server.ServiceRespType) error {
-		return errors.Join(bridge.AddServiceExportWithResponse(there, kind, only), account.AddServiceImport(bridge, here, there))
+	only := []*server.Account{g.account}
+	service := func(here, there string, kind server.ServiceRespType) {
+		err = errors.Join(err,
+			bridge.AddServiceExportWithResponse(there, kind, only),
+			bridge.SetServiceExportResponseThreshold(there, answerLife),
+			g.account.AddServiceImport(bridge, here, there))
+		g.services = append(g.services, there)
 	}
-	err = service(s.prefix+".action.*.*.*", s.botActions(bot.Name), server.Singleton)
+	service(s.prefix+".action.*.*.*", s.botActions(bot.Name), server.Singleton)
 	if len(s.stored(bot.Accounts, bot.Events)) > 0 {
 		of := s.streams().events + "." + bot.Name
-		pull := "$JS.API.CONSUMER.MSG.NEXT." + of
-		for subject, kind := range map[string]server.ServiceRespType{
-			"$JS.API.CONSUMER.INFO." + of: server.Singleton, pull: server.Streamed, "$JS.ACK." + of + ".>": server.Streamed,
-		} {
-			err = errors.Join(err, service(subject, subject, kind))
-		}
-		err = errors.Join(err, bridge.SetServiceExportResponseThreshold(pull, pullLife))
+		info, pull, ack := "$JS.API.CONSUMER.INFO."+of, "$JS.API.CONSUMER.MSG.NEXT."+of, "$JS.ACK."+of+".>"
+		service(info, info, server.Singleton)
+		service(pull, pull, server.Streamed)
+		service(ack, ack, server.Streamed)
 	}
 	for _, name := range bot.Accounts {
 		for _, p := range typing(bot.Events) {
 			subject := s.live(name, "", p)
-			err = errors.Join(err, bridge.AddStreamExport(subject, only), account.AddStreamImport(bridge, subject, ""))
+			err = errors.Join(err, bridge.AddStreamExport(subject, only), g.account.AddStreamImport(bridge, subject, ""))
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("grant bot %s what it may: %w", bot.Name, err)
+		return g, fmt.Errorf("grant bot %s what it may: %w", bot.Name, err)
 	}
-	return account, nil
+	return g, nil
 }
 
 // typing is what of the patterns selects typing, which no stream has.

@@ -232,3 +232,45 @@ func TestABotThatComesBackHasWhatItHadUnderWayAtOnce(t *testing.T) {
 		t.Errorf("got %v, want %v, after %s", got, want, time.Since(started))
 	}
 }
+
+func TestABotKeepsItsPlaceOverARestart(t *testing.T) {
+	dir := t.TempDir()
+	in := func(o *bus.Options) { o.DataDir, o.Prefix = dir, "switchboard" }
+	before := open(t, in)
+	publish(t, before, message("1", 1))
+	closeBus(t, before)
+
+	// A bot that is new begins with what is published from now on.
+	first := open(t, withBots, in)
+	publish(t, first, message("1", 2), message("1", 3))
+	fetch(t, first, 2)
+	closeBus(t, first)
+
+	second := open(t, withBots, in)
+	publish(t, second, message("1", 4))
+	fetch(t, second, 3, 4)
+}
+
+// fetch has the bot take those events and acknowledge them.
+func fetch(t *testing.T, b *bus.Bus, want ...int) {
+	t.Helper()
+	c := dial(t, b.Address(), "order-bot", botPassword)
+	defer c.Close()
+	batch, err := consumer(t, c, "order-bot").Fetch(len(want), jetstream.FetchMaxWait(30*time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for m := range batch.Messages() {
+		if n >= len(want) || m.Headers().Get("ce-id") != message("1", want[n]).ID {
+			t.Errorf("got %s, want %v", m.Headers().Get("ce-id"), want)
+		}
+		n++
+		if err := m.DoubleAck(patient(t)); err != nil {
+			t.Error(err)
+		}
+	}
+	if n != len(want) {
+		t.Errorf("got %d events, want %d", n, len(want))
+	}
+}

@@ -34,6 +34,8 @@ type gate struct {
 type guarded struct {
 	Bot
 	account *server.Account
+	// services are the subjects in the bridge's account that it reaches.
+	services []string
 }
 
 func newGate(e *embedded) *gate {

@@ -44,13 +44,16 @@ func (b *Bus) OnLoss(fn func()) {
 }
 
 // Upkeep does, until ctx ends, what must be done now and then: it keeps the
-// places of the feeds, and starts the embedded server anew when that could not
+// places of the feeds, cuts off bots that ask without end, and starts the embedded server anew when that could not
 // write and there is room again.
 func (b *Bus) Upkeep(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return b.KeepPositions(ctx) })
 	if b.embedded != nil {
 		group.Go(func() error { return b.heal(ctx) })
+		if len(b.embedded.bots) > 0 {
+			group.Go(func() error { return b.curb(ctx) })
+		}
 	}
 	return group.Wait()
 }

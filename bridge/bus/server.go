@@ -40,6 +40,8 @@ type embedded struct {
 	bots     []Bot
 	operator func() (secret.Text, error)
 	welcome  func(Bot)
+	// maxOpen is how many requests of a bot may wait for an answer.
+	maxOpen int
 
 	mu     sync.Mutex
 	server *server.Server // nil: it is being started
@@ -75,7 +77,7 @@ func (e *embedded) expose(s *server.Server) {
 func startServer(o Options, subjects subjects, maxStore int64, welcome func(Bot)) (*embedded, error) {
 	e := &embedded{
 		user: "bridge", key: rand.Text(), log: &serverLog{log: o.Log}, subjects: subjects,
-		bots: o.Bots, operator: o.OperatorPassword, welcome: welcome,
+		bots: o.Bots, operator: o.OperatorPassword, welcome: welcome, maxOpen: maxOpenRequests,
 	}
 	opts := &server.Options{
 		ServerName: "switchboard", DontListen: o.Listen == "",
@@ -141,12 +143,10 @@ func (e *embedded) start() (*server.Server, error) {
 	// Not before: with other accounts there, the server gives the bridge's none
 	// of its streams.
 	for _, bot := range e.bots {
-		account, err := e.subjects.settle(s, bot)
-		if err != nil {
+		if g.bots[bot.Name], err = e.subjects.settle(s, bot); err != nil {
 			end()
 			return nil, err
 		}
-		g.bots[bot.Name] = guarded{bot, account}
 	}
 	return s, nil
 }

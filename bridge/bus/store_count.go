@@ -145,8 +145,8 @@ func (s *shelf) room(bucketKey string, size int64) error {
 	if more <= 0 || s.used+more <= s.quota {
 		return nil
 	}
-	return fmt.Errorf("%w: it uses %d of %d bytes, and this needs %d more; delete what is not needed, or have the operator raise its quota",
-		ErrStoreFull, s.used, s.quota, more)
+	return fmt.Errorf("%w: it uses %d of %d bytes, and this needs %d more; delete what is not needed, or have the operator raise plugins.%s.store",
+		ErrStoreFull, s.used, s.quota, more, s.plugin)
 }
 
 func (s *shelf) has(bucketKey string) bool {

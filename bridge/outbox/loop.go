@@ -118,7 +118,7 @@ func (g *guard) admit(sender string, a event.Action, now time.Time) error {
 			"turns", g.Turns, "within", g.Within)
 	}
 	return fmt.Errorf("%w: there were %d turns of %q and others in conversation %s of account %s within %s, and no person wrote; "+
-		"it is refused until one does, or nothing is sent for as long", ErrLoop, g.Turns, other, a.Conversation, g.account, g.Within)
+		"it is refused until one does, or nothing is sent for as long; accounts.%s.loop says how many there may be", ErrLoop, g.Turns, other, a.Conversation, g.account, g.Within, g.account)
 }
 
 // answered is who of ours wrote the message that an action of that id answers.

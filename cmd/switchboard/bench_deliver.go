@@ -62,9 +62,10 @@ type deliverReport struct {
 	// Raw and Delivered are events per second of the backlog.
 	Raw       float64 `json:"raw_per_second"`
 	Delivered float64 `json:"delivered_per_second"`
-	// HostCPU (NATS in it) and PluginCPU are microseconds of processor time per
+	// RawCPU, HostCPU (both with NATS in it) and PluginCPU are microseconds of processor time per
 	// event, which says more than the above on a machine with other work; 0:
 	// not known.
+	RawCPU    float64        `json:"raw_cpu_us"`
 	HostCPU   float64        `json:"host_cpu_us"`
 	PluginCPU float64        `json:"plugin_cpu_us"`
 	Rate      float64        `json:"rate"`
@@ -82,11 +83,17 @@ type deliverLatency struct {
 func (r deliverReport) print(to io.Writer) error {
 	t := newTable(to)
 	fmt.Fprintf(t, "a backlog of %d events of %d bytes\t\n", r.Events, r.Size)
-	fmt.Fprintf(t, "  raw\t%.0f/s\n", r.Raw)
-	fmt.Fprintf(t, "  delivered\t%.0f/s\t%.0f %% of it\n", r.Delivered, 100*r.Delivered/r.Raw)
-	if r.HostCPU > 0 {
-		fmt.Fprintf(t, "  processor time\t%.1f µs an event\tof it in the plugin %.1f µs\n", r.HostCPU+r.PluginCPU, r.PluginCPU)
+	cpu := func(us, plugin float64) string {
+		switch {
+		case us == 0:
+			return ""
+		case plugin == 0:
+			return fmt.Sprintf("%.1f µs of processor time an event", us)
+		}
+		return fmt.Sprintf("%.1f µs, %.1f µs of it in the plugin", us, plugin)
 	}
+	fmt.Fprintf(t, "  raw\t%.0f/s\t%s\n", r.Raw, cpu(r.RawCPU, 0))
+	fmt.Fprintf(t, "  delivered\t%.0f/s\t%s\n", r.Delivered, cpu(r.HostCPU+r.PluginCPU, r.PluginCPU))
 	fmt.Fprintf(t, "from publish to handler, at %.0f/s\t\n", r.Rate)
 	fmt.Fprintf(t, "  p50\t%.2f ms\n  p99\t%.2f ms\n  max\t%.2f ms\t%d events\n", r.Latency.P50, r.Latency.P99, r.Latency.Max, r.Latency.Events)
 	return t.Flush()

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"github.com/switchboard-dev/switchboard/plugins/sdk"
 	"github.com/switchboard-dev/switchboard/proto/event"
 )
@@ -19,18 +17,6 @@ const (
 	reportEvent event.Type = "bench.report" // put what was measured into the store
 	reportKey              = "latency"
 )
-
-// newAcknowledger is the plugin of `bench deliver`, executed as the built-in
-// ones are.
-func newAcknowledger() *cobra.Command {
-	return &cobra.Command{
-		Use: deliverPlugin, Short: "Serve the plugin of the bench; the bench starts it", Hidden: true, Args: exactly(0),
-		RunE: func(*cobra.Command, []string) error {
-			sdk.Serve(acknowledger())
-			return nil
-		},
-	}
-}
 
 // acknowledger acknowledges each event, and keeps how long those took that are
 // to be timed.

@@ -69,16 +69,18 @@ func deliver(ctx context.Context, o deliverOptions) (r deliverReport, err error)
 		return r, err
 	}
 	o.Started("raw")
+	before := cpuTime(os.Getpid())
 	if r.Raw, err = raw(ctx, b, o.Events); err != nil {
 		return r, err
 	}
+	r.RawCPU = float64((cpuTime(os.Getpid()) - before).Microseconds()) / float64(o.Events)
 
 	runtime := filepath.Join(dir, "run")
 	if err := os.Mkdir(runtime, 0o700); err != nil {
 		return r, err
 	}
 	h := host.New([]host.Spec{{
-		Name: deliverPlugin, Path: process.Self(), Args: []string{"bench", deliverPlugin},
+		Name: deliverPlugin, Path: process.Self(), Args: []string{"plugin", deliverPlugin},
 		Accounts: []string{deliverAccount}, Events: []event.Pattern{"*"},
 	}}, host.Options{Parts: host.Parts{Feeds: feeds{b}, Store: store{b}}, RuntimeDir: runtime, Log: log})
 	running, stop := context.WithCancel(ctx)
@@ -145,27 +147,21 @@ func raw(ctx context.Context, b *bus.Bus, events int) (float64, error) {
 // drained waits until the plugin has acknowledged the backlog. The time for its
 // start does not count.
 func (r *deliverReport) drained(ctx context.Context, h *host.Host, o deliverOptions) error {
-	look := time.NewTicker(time.Millisecond)
+	// Looking must not take much of what is measured.
+	look := time.NewTicker(10 * time.Millisecond)
 	defer look.Stop()
-	type point struct {
-		at           time.Time
-		acked        uint64
-		host, plugin time.Duration
-	}
-	now := func() point {
-		s := h.Status()[0]
-		p := point{at: time.Now(), host: cpuTime(os.Getpid()), plugin: cpuTime(s.PID)}
-		if len(s.Feeds) > 0 {
-			p.acked = s.Feeds[0].Acked
-		}
-		return p
-	}
-	var began point
+	var began time.Time
+	var before uint64
+	var hostBefore, pluginBefore time.Duration
 	deadline := time.Now().Add(deliverTimeout + time.Duration(o.Events)*time.Millisecond)
 	for {
-		switch p := now(); {
-		case began.acked == 0 && p.acked > 0:
-			began = p
+		s, acked := h.Status()[0], uint64(0)
+		if len(s.Feeds) > 0 {
+			acked = s.Feeds[0].Acked
+		}
+		switch now := time.Now(); {
+		case before == 0 && acked > 0:
+			began, before, hostBefore, pluginBefore = now, acked, cpuTime(os.Getpid()), cpuTime(s.PID)
 			if o.Profile != "" {
 				f, err := os.Create(o.Profile)
 				if err != nil {
@@ -177,14 +173,14 @@ func (r *deliverReport) drained(ctx context.Context, h *host.Host, o deliverOpti
 				}
 				defer pprof.StopCPUProfile()
 			}
-		case p.acked >= uint64(o.Events):
-			n := float64(p.acked - began.acked)
-			r.Delivered = n / p.at.Sub(began.at).Seconds()
-			r.HostCPU = float64((p.host - began.host).Microseconds()) / n
-			r.PluginCPU = float64((p.plugin - began.plugin).Microseconds()) / n
+		case acked >= uint64(o.Events):
+			n := float64(acked - before)
+			r.Delivered = n / now.Sub(began).Seconds()
+			r.HostCPU = float64((cpuTime(os.Getpid()) - hostBefore).Microseconds()) / n
+			r.PluginCPU = float64((cpuTime(s.PID) - pluginBefore).Microseconds()) / n
 			return nil
-		case p.at.After(deadline):
-			return fmt.Errorf("the plugin did not drain the backlog: %+v", h.Status()[0])
+		case now.After(deadline):
+			return fmt.Errorf("the plugin did not drain the backlog: %+v", s)
 		}
 		select {
 		case <-look.C:

@@ -16,5 +16,6 @@ func TestMain(m *testing.M) {
 	}
 	testscript.Main(m, map[string]func(){
 		"switchboard": func() { os.Exit(run(os.Args[1:])) },
+		"timers":      keepTimers,
 	})
 }

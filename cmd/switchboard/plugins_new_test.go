@@ -50,28 +50,40 @@ func TestANewPluginWorksByItsREADME(t *testing.T) {
 			account, _, _ := strings.Cut(read(t, filepath.Join(dir, "dev.yaml")), "plugins:")
 			file := filepath.Join(dir, "switchboard.yaml")
 			text := account + strings.Replace(snippet[0], "SHA256", sum, 1)
-			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			write(t, file, text)
 			greets(t, file)
 		})
 	}
 }
 
-// TestThePythonExampleWorks runs it in a bridge, and its tests.
-func TestThePythonExampleWorks(t *testing.T) {
-	dir := filepath.Join(checkoutDir, "examples", "python-plugin")
-	command(t, dir, "sh", "-euc", strings.Join(blocks(read(t, filepath.Join(dir, "README.md")), "sh"), "\n"))
-	text, err := filepath.Abs(filepath.Join(dir, "src", "order_status.py"))
-	if err != nil {
-		t.Fatal(err)
+// TestTheExamplesWork does what the READMEs of the examples say, and runs them
+// in a bridge.
+func TestTheExamplesWork(t *testing.T) {
+	for _, tt := range []struct{ dir, question, answer string }{
+		{"python-plugin", "Where is my order #48213?", "Order 48213 left us this morning."},
+		{"go-plugin", "hello?", "Sorry to keep you waiting: we are busy today, and will be with you as soon as we can."},
+	} {
+		t.Run(tt.dir, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), tt.dir)
+			if err := os.CopyFS(dir, os.DirFS(filepath.Join(checkoutDir, "examples", tt.dir))); err != nil {
+				t.Fatal(err)
+			}
+			if mod := filepath.Join(dir, "go.mod"); exists(mod) {
+				checkout, err := filepath.Abs(checkoutDir)
+				if err != nil {
+					t.Fatal(err)
+				}
+				write(t, mod, strings.Replace(read(t, mod), "=> ../..", "=> "+checkout, 1))
+			}
+			for _, block := range blocks(read(t, filepath.Join(dir, "README.md")), "sh") {
+				command(t, dir, "sh", "-euc", block)
+			}
+			file := filepath.Join(dir, "dev.yaml")
+			write(t, file, strings.Replace(read(t, file), "after: 20s", "after: 1s", 1)) // nobody waits that long
+			answersInBridge(t, file, tt.question, tt.answer)
+		})
 	}
-	file := filepath.Join(t.TempDir(), "switchboard.yaml")
-	text = strings.Replace(read(t, filepath.Join(dir, "dev.yaml")), "./src/order_status.py", text, 1)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	answersInBridge(t, file, "Where is my order #48213?", "Order 48213 left us this morning.")
 }
 
 func greets(t *testing.T, file string) {
@@ -131,8 +143,7 @@ var fence = regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$")
 // blocks are those of a language.
 func blocks(markdown, language string) (list []string) {
 	for _, m := range fence.FindAllStringSubmatch(markdown, -1) {
-		// `plugins test` comes with the conformance suite.
-		if m[1] == language && !strings.HasPrefix(m[2], "switchboard plugins test") {
+		if m[1] == language {
 			list = append(list, m[2])
 		}
 	}
@@ -157,4 +168,16 @@ func read(t *testing.T, file string) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+func write(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
 }

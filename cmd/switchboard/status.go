@@ -130,7 +130,7 @@ func (s status) print(out io.Writer) error {
 				fmt.Fprint(w, "\t\t\t")
 			}
 			fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t", f.Name, f.Acked, f.Held, f.Retried, f.Dead)
-			reason := cmp.Or(plugin.Reason, f.LastError)
+			reason := cmp.Or(plugin.Reason, plugin.Rejected, plugin.Unhealthy, f.LastError)
 			if i == 0 {
 				fmt.Fprintf(w, "%d\t%d\t%s\n", plugin.Accepted, plugin.Restarts, short(reason, 60))
 			} else {

@@ -122,7 +122,7 @@ func livePlugin(p host.Status) live.Plugin {
 	switch p.State {
 	case host.Running:
 		v.Health = live.Good
-	case host.Refused:
+	case host.Refused, host.CrashLooping:
 		v.Health = live.Bad
 	default:
 		v.Health = live.Busy

@@ -150,7 +150,7 @@ func TestAnUnusablePluginIsRefused(t *testing.T) {
 		{"a schema that is no JSON", schema(`{`), "schema in its manifest is unusable"},
 		{"a schema that is no schema", schema(`{"type":"strange"}`), "schema in its manifest is unusable"},
 		{"a schema that reads a file", schema(`{"$ref":"file://` + outside + `"}`), "schema in its manifest is unusable"},
-		{"a schema that reads a file beside us", schema(`{"$ref":"feed_test.go"}`), "schema in its manifest is unusable"},
+		{"a schema that reads a file beside us", schema(`{"$ref":"line_test.go"}`), "schema in its manifest is unusable"},
 		{"a schema that goes out", schema(`{"$ref":"https://localhost/x"}`), "schema in its manifest is unusable"},
 	}
 	for _, tt := range tests {

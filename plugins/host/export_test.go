@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/switchboard-dev/switchboard/plugins/host/filter"
 	pluginv1 "github.com/switchboard-dev/switchboard/proto/plugin/v1"
 )
 
@@ -25,4 +26,10 @@ func NewIn(specs []Spec, o Options, start func(context.Context, Spec) (*Launched
 		}
 		return &launched{p.Client, p.PID, p.Exited, p.Exit, p.Stop}, nil
 	})
+}
+
+// Sharing are the options of a plugin that shares what was decoded.
+func Sharing(o Options, c *filter.Cache) Options {
+	o.decoded = c
+	return o
 }

@@ -145,13 +145,15 @@ func (l *line) run(ctx context.Context, client pluginv1.PluginClient, declared [
 			cut(err)
 		}
 	})
+	ended := make(chan struct{})
 	working.Go(func() {
+		defer close(ended)
 		if err := l.receive(lineCtx, stream); err != nil {
 			cut(err)
 		}
 	})
 	working.Go(func() {
-		if err := l.send(lineCtx, stream, drain, fed); err != nil {
+		if err := l.send(lineCtx, stream, drain); err != nil {
 			cut(err)
 		}
 	})
@@ -162,11 +164,22 @@ func (l *line) run(ctx context.Context, client pluginv1.PluginClient, declared [
 	case <-ctx.Done():
 	}
 	close(drain)
+	late := time.After(l.limits.Drain)
 	select {
 	case <-fed:
 	case <-lineCtx.Done():
-	case <-time.After(l.limits.Drain):
+		return nil
+	case <-late:
 		l.log.Warn("plugin did not finish in time; what it has in hand comes again", "after", l.limits.Drain)
+		return nil
+	}
+	// It may have something of its own to finish, and asks for it; it ends the
+	// line when it has.
+	select {
+	case <-ended:
+	case <-lineCtx.Done():
+	case <-late:
+		l.log.Warn("plugin did not end the line in time", "after", l.limits.Drain)
 	}
 	return nil
 }
@@ -174,7 +187,7 @@ func (l *line) run(ctx context.Context, client pluginv1.PluginClient, declared [
 var errLineOver = errors.New("the line is over")
 
 // send is the only writer of the stream.
-func (l *line) send(ctx context.Context, stream pluginv1.Plugin_ConnectClient, drain, fed <-chan struct{}) error {
+func (l *line) send(ctx context.Context, stream pluginv1.Plugin_ConnectClient, drain <-chan struct{}) error {
 	for {
 		var msg *pluginv1.FromHost
 		select {
@@ -192,8 +205,6 @@ func (l *line) send(ctx context.Context, stream pluginv1.Plugin_ConnectClient, d
 		case <-drain:
 			drain = nil
 			msg = &pluginv1.FromHost{Message: &pluginv1.FromHost_Drain{Drain: &pluginv1.Drain{}}}
-		case <-fed:
-			return stream.CloseSend()
 		case <-ctx.Done():
 			return nil
 		}

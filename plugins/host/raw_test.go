@@ -27,6 +27,8 @@ type raw struct {
 	feeds    []*pluginv1.Feed
 	problems []*pluginv1.Problem
 	connect  func(rawStream) error
+	// deaf: pings are for connect to answer, or not.
+	deaf bool
 }
 
 type rawStream = grpc.BidiStreamingServer[pluginv1.FromHost, pluginv1.FromPlugin]
@@ -39,7 +41,37 @@ func (p *raw) Configure(context.Context, *pluginv1.ConfigureRequest) (*pluginv1.
 	return &pluginv1.ConfigureResponse{Feeds: p.feeds, Problems: p.problems}, nil
 }
 
-func (p *raw) Connect(s rawStream) error { return p.connect(s) }
+func (p *raw) Connect(s rawStream) error {
+	if p.deaf {
+		return p.connect(s)
+	}
+	return p.connect(&alive{rawStream: s})
+}
+
+// alive answers the pings that it reads.
+type alive struct {
+	rawStream
+	mu sync.Mutex
+}
+
+func (a *alive) Send(m *pluginv1.FromPlugin) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.rawStream.Send(m)
+}
+
+func (a *alive) Recv() (*pluginv1.FromHost, error) {
+	for {
+		m, err := a.rawStream.Recv()
+		if err != nil || m.GetPing() == nil {
+			return m, err
+		}
+		pong := &pluginv1.FromPlugin{Message: &pluginv1.FromPlugin_Pong{Pong: &pluginv1.Pong{Number: m.GetPing().GetNumber()}}}
+		if err := a.Send(pong); err != nil {
+			return nil, err
+		}
+	}
+}
 
 func rawFeeds(names ...string) (feeds []*pluginv1.Feed) {
 	for _, name := range names {

@@ -41,8 +41,8 @@ func (r *requests) mayAct(a event.Action) error {
 	turn := r.rate.Reserve()
 	if wait := turn.Delay(); wait > 0 {
 		turn.Cancel()
-		return fmt.Errorf("%w: plugin %s may take %g actions a second, and %d at once; try again in %s",
-			ErrLimit, r.spec.Name, float64(r.rate.Limit()), r.rate.Burst(), wait.Round(time.Millisecond))
+		return fmt.Errorf("%w: plugin %s may take %g actions a second, and %d at once; try again in %s, or have the operator raise plugins.%s.rate",
+			ErrLimit, r.spec.Name, float64(r.rate.Limit()), r.rate.Burst(), wait.Round(time.Millisecond), r.spec.Name)
 	}
 	return nil
 }

@@ -59,7 +59,7 @@ func TestTheWaitBeginsAnewAfterTenMinutesOfHealth(t *testing.T) {
 				m := &memory{
 					serve: func(host.Spec, int) (pluginv1.PluginServer, error) {
 						began := time.Now()
-						return &raw{feeds: rawFeeds("default"), connect: ponging(func() (string, bool) {
+						return &raw{feeds: rawFeeds("default"), deaf: true, connect: ponging(func() (string, bool) {
 							if tt.ill > 0 && time.Since(began) >= tt.ill {
 								return "the disk is full", true
 							}
@@ -198,7 +198,7 @@ func TestAPluginThatDoesNotAnswerPingsIsStartedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		silent := make(chan struct{})
 		m := &memory{serve: func(_ host.Spec, n int) (pluginv1.PluginServer, error) {
-			return &raw{feeds: rawFeeds("default"), connect: ponging(func() (string, bool) {
+			return &raw{feeds: rawFeeds("default"), deaf: true, connect: ponging(func() (string, bool) {
 				select {
 				case <-silent:
 					return "", n > 1
@@ -239,7 +239,7 @@ func TestAPluginThatWaitsForTheHostDoesNotHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &memory{t: t, serve: func(host.Spec, int) (pluginv1.PluginServer, error) {
 			return &raw{feeds: rawFeeds("default"), connect: func(s rawStream) error {
-				for id := range uint64(12) { // one after the other, 9 s each
+				for id := range uint64(12) { // one after the other, 25 s each
 					get := &pluginv1.Request_Get{Get: &pluginv1.Get{Key: "k"}}
 					if err := s.Send(&pluginv1.FromPlugin{Message: &pluginv1.FromPlugin_Request{
 						Request: &pluginv1.Request{Id: id, Request: get},
@@ -252,7 +252,7 @@ func TestAPluginThatWaitsForTheHostDoesNotHang(t *testing.T) {
 		}}
 		w := newWorld(aDay)
 		o := options(t, w, host.Limits{Requests: 1})
-		o.Parts.Store = slowStore{w, func() { time.Sleep(9 * time.Second) }}
+		o.Parts.Store = slowStore{w, func() { time.Sleep(25 * time.Second) }}
 		h := host.NewIn(named("tester"), o, m.start)
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 		defer cancel()

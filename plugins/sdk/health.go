@@ -40,8 +40,9 @@ func (h *health) find(ctx context.Context) {
 	// What takes longer is a problem before it has come to its end.
 	stop := context.AfterFunc(ctx, func() { h.say(context.Cause(ctx)) })
 	err := h.call(ctx)
-	stop()
-	h.say(err)
+	if stop() { // else that it took too long is said
+		h.say(err)
+	}
 	h.mu.Lock()
 	h.asking = false
 	h.mu.Unlock()

@@ -158,7 +158,7 @@ func checkPing(ctx context.Context, o *Options) error {
 		return err
 	}
 	defer s.end()
-	if err := s.ping(ctx, 1, pong); err != nil {
+	if err := s.ping(ctx, 1); err != nil {
 		return err
 	}
 	s.withhold() // handlers that ask the host anything hang now
@@ -167,7 +167,7 @@ func checkPing(ctx context.Context, o *Options) error {
 		return err
 	}
 	for n := range uint64(3) {
-		if err := s.ping(ctx, 2+n, pong); err != nil {
+		if err := s.ping(ctx, 2+n); err != nil {
 			return fmt.Errorf("with %d deliveries under way: %w", len(ids), err)
 		}
 	}
@@ -190,14 +190,14 @@ func checkDrain(ctx context.Context, o *Options) error {
 	if err != nil {
 		return err
 	}
-	if err := s.ping(ctx, 1, pong); err != nil { // it has read what was delivered
+	if err := s.ping(ctx, 1); err != nil { // it has read what was delivered
 		return err
 	}
 	if err := s.send(&pluginv1.FromHost{Message: &pluginv1.FromHost_Drain{Drain: &pluginv1.Drain{}}}); err != nil {
 		return fmt.Errorf("drain: %w", err)
 	}
 	s.release()
-	_ = s.until(ctx, drained, "", func() bool { return s.over })
+	_ = s.until(ctx, o.within(drained), "", func() bool { return s.over })
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, id := range ids {
@@ -207,7 +207,7 @@ func checkDrain(ctx context.Context, o *Options) error {
 	}
 	switch {
 	case !s.over:
-		return fmt.Errorf("the line still stands %s after Drain, with nothing in hand", drained)
+		return fmt.Errorf("the line still stands %s after Drain, with nothing in hand", o.within(drained))
 	case s.overErr != nil:
 		return fmt.Errorf("the line did not end in good order: %w", s.overErr)
 	}

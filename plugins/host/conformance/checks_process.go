@@ -37,8 +37,9 @@ var processChecks = []Check{
 	{"host-gone", "it ends when its host is gone", mendHost, true, checkHostGone},
 }
 
-// exitTimeout is for a process that has nothing to do but to exit.
-const exitTimeout = 5 * time.Second
+// exitTimeout is for a process that has nothing to do but to exit. On a busy
+// machine, an interpreter takes seconds to begin.
+const exitTimeout = 15 * time.Second
 
 func checkByHand(ctx context.Context, o *Options) error {
 	p, err := spawn(*o.Command, false)
@@ -51,8 +52,8 @@ func checkByHand(ctx context.Context, o *Options) error {
 	case <-p.exited:
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	case <-time.After(exitTimeout):
-		return fmt.Errorf("without the cookie in its environment it runs on for %s", exitTimeout)
+	case <-time.After(o.within(exitTimeout)):
+		return fmt.Errorf("without the cookie in its environment it runs on for %s", o.within(exitTimeout))
 	}
 	if p.cmd.ProcessState.ExitCode() == 0 {
 		return errors.New("without the cookie in its environment it exits with 0")
@@ -76,7 +77,7 @@ func checkTLS(ctx context.Context, o *Options) error {
 		return err
 	}
 	defer conn.Close()
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, o.within(callTimeout))
 	defer cancel()
 	if _, err := pluginv1.NewPluginClient(conn).Describe(ctx, &pluginv1.DescribeRequest{}); err == nil {
 		return errors.New("it answers a client that has no certificate")
@@ -90,7 +91,7 @@ func checkHealth(ctx context.Context, o *Options) error {
 		return err
 	}
 	defer p.end()
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, o.within(callTimeout))
 	defer cancel()
 	answer, err := grpc_health_v1.NewHealthClient(p.conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: plugin.GRPCServiceName})
 	if err != nil {
@@ -164,7 +165,7 @@ func checkShutdown(ctx context.Context, o *Options) error {
 		s.end()
 		return err
 	}
-	if err := p.shutdown(ctx, drained); err != nil {
+	if err := p.shutdown(ctx, o.within(drained)); err != nil {
 		s.end()
 		return err
 	}
@@ -187,7 +188,7 @@ func checkHostGone(ctx context.Context, o *Options) error {
 		return err
 	}
 	defer s.end()
-	if err := s.ping(ctx, 1, pong); err != nil { // the line stands at its end, too
+	if err := s.ping(ctx, 1); err != nil { // the line stands at its end, too
 		return err
 	}
 	p.conn.Close() // as the kernel does for a host that was killed
@@ -196,8 +197,8 @@ func checkHostGone(ctx context.Context, o *Options) error {
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	case <-time.After(2 * exitTimeout):
-		return fmt.Errorf("it runs on %s after the connection ended", 2*exitTimeout)
+	case <-time.After(o.within(2 * exitTimeout)):
+		return fmt.Errorf("it runs on %s after the connection ended", o.within(2*exitTimeout))
 	}
 }
 

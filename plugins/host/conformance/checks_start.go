@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/switchboard-dev/switchboard/plugins/host"
@@ -33,7 +35,7 @@ func checkStart(ctx context.Context, o *Options) error {
 		return err
 	}
 	defer end()
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, o.within(callTimeout))
 	defer cancel()
 	if _, err := client.Describe(ctx, &pluginv1.DescribeRequest{}); err != nil {
 		return fmt.Errorf("call Describe: %w", err)
@@ -49,7 +51,7 @@ func checkManifest(ctx context.Context, o *Options) error {
 		return err
 	}
 	defer end()
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, o.within(callTimeout))
 	defer cancel()
 	m, err := client.Describe(ctx, &pluginv1.DescribeRequest{})
 	if err != nil {
@@ -144,7 +146,7 @@ func checkEarlyConnect(ctx context.Context, o *Options) error {
 		return err
 	}
 	defer end()
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, o.within(callTimeout))
 	defer cancel()
 	stream, err := client.Connect(ctx)
 	if err != nil {
@@ -153,8 +155,8 @@ func checkEarlyConnect(ctx context.Context, o *Options) error {
 	if err := stream.Send(&pluginv1.FromHost{Message: &pluginv1.FromHost_Ping{Ping: &pluginv1.Ping{Number: 1}}}); err != nil {
 		return nil
 	}
-	if _, err := stream.Recv(); err == nil || ctx.Err() != nil {
-		return fmt.Errorf("the line stood for %s, though there was no Configure", callTimeout)
+	if _, err := stream.Recv(); err == nil || status.Code(err) == codes.DeadlineExceeded {
+		return fmt.Errorf("the line stood for %s, though there was no Configure", o.within(callTimeout))
 	}
 	if _, err := client.Describe(ctx, &pluginv1.DescribeRequest{}); err != nil {
 		return fmt.Errorf("it does not answer any more: %w", err)
@@ -169,13 +171,13 @@ func checkConfigureTwice(ctx context.Context, o *Options) error {
 	}
 	defer s.end()
 	req := &pluginv1.ConfigureRequest{Name: under, Config: o.Config, Accounts: o.Accounts}
-	call, cancel := context.WithTimeout(ctx, callTimeout)
+	call, cancel := context.WithTimeout(ctx, o.within(callTimeout))
 	defer cancel()
 	// With the line standing it may only be refused or do nothing.
 	if res, err := s.client.Configure(call, req); err == nil && len(res.GetProblems()) == 0 && !sameFeeds(res.GetFeeds(), s.feeds) {
 		return errors.New("the same configuration was answered with other feeds the second time")
 	}
-	if err := s.ping(ctx, 1, callTimeout); err != nil {
+	if err := s.ping(ctx, 1); err != nil {
 		return fmt.Errorf("after a second Configure: %w", err)
 	}
 	ids, err := s.deliver(s.fresh("twice", 1)...)

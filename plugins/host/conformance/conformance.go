@@ -46,9 +46,22 @@ type Options struct {
 	Act func(ctx context.Context, a event.Action) error
 	// LookUp reads a conversation; nil: it is made of Events.
 	LookUp func(ctx context.Context, account, conversation string) (host.Conversation, error)
+	// Only says which checks are run, by name; nil: all.
+	Only func(name string) bool
 	// Patience bounds what has no bound in the protocol, such as the start of a
 	// process. 0: 30 s.
 	Patience time.Duration
+	// Bound is the most that is waited for what should come soon. 0: what the
+	// protocol says, and some more for a busy machine.
+	Bound time.Duration
+}
+
+// within is how long the suite waits for what should come within d.
+func (o *Options) within(d time.Duration) time.Duration {
+	if o.Bound > 0 {
+		return min(d, o.Bound)
+	}
+	return d
 }
 
 // Check is one rule.
@@ -111,7 +124,7 @@ func Run(ctx context.Context, o Options, told func(Result)) (failed int, err err
 	}
 	o = o.withDefaults()
 	for _, c := range Checks() {
-		if c.Process && o.Command == nil {
+		if c.Process && o.Command == nil || o.Only != nil && !o.Only(c.Name) {
 			continue
 		}
 		r := Result{Check: c}

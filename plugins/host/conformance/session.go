@@ -240,7 +240,7 @@ func (s *session) timeout() time.Duration {
 		}
 		longest = max(longest, d)
 	}
-	return longest + grace
+	return longest + s.o.within(grace)
 }
 
 // settled waits until each of the deliveries has an outcome.
@@ -262,11 +262,11 @@ func (s *session) settled(ctx context.Context, ids []uint64) error {
 }
 
 // ping waits for a pong.
-func (s *session) ping(ctx context.Context, number uint64, within time.Duration) error {
+func (s *session) ping(ctx context.Context, number uint64) error {
 	if err := s.send(&pluginv1.FromHost{Message: &pluginv1.FromHost_Ping{Ping: &pluginv1.Ping{Number: number}}}); err != nil {
 		return fmt.Errorf("ping: %w", err)
 	}
-	return s.until(ctx, within, "wait for the answer to a ping", func() bool { return s.pongs[number] })
+	return s.until(ctx, s.o.within(pong), "wait for the answer to a ping", func() bool { return s.pongs[number] })
 }
 
 // result is what a delivery came to, for errors.

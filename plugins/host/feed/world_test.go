@@ -36,7 +36,12 @@ type world struct {
 	parked  int           // how many may be out at once
 	fetches int
 	// fetch stands in the way of fetching; nil: nothing does.
-	fetch   func(e event.Event) error
+	fetch func(e event.Event) error
+	// blockFetch is told of a fetch that then waits until it must end; nil:
+	// none does.
+	blockFetch chan struct{}
+	// made makes the events as they are taken; nil: as they are.
+	made    func(e event.Event) event.Event
 	next    uint64
 	again   []uint64
 	given   map[uint64]int
@@ -161,7 +166,11 @@ func (s source) take() feed.Delivery {
 func (w *world) give(sequence uint64) *delivery {
 	w.given[sequence]++
 	w.out[sequence] = true
-	return &delivery{w: w, event: w.log[sequence], sequence: sequence, n: w.given[sequence]}
+	e := w.log[sequence]
+	if w.made != nil {
+		e = w.made(e)
+	}
+	return &delivery{w: w, event: e, sequence: sequence, n: w.given[sequence]}
 }
 
 func (s source) Request(n int) { s.w.change(func() { s.w.allowed += n }) }
@@ -187,9 +196,14 @@ func (d *delivery) Event() event.Event {
 	return d.event
 }
 
-func (d *delivery) Park() { d.parked = true }
+func (d *delivery) Park() { d.parked, d.event = true, event.Event{ID: d.event.ID} }
 
-func (d *delivery) Fetch(context.Context) (e event.Event, err error) {
+func (d *delivery) Fetch(ctx context.Context) (e event.Event, err error) {
+	if d.w.blockFetch != nil {
+		d.w.blockFetch <- struct{}{}
+		<-ctx.Done()
+		return e, context.Cause(ctx)
+	}
 	d.w.change(func() {
 		d.w.fetches++
 		if e = d.w.log[d.sequence]; d.w.fetch != nil {

@@ -3,6 +3,7 @@ package sdktest
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 
 	"google.golang.org/grpc"
@@ -23,14 +24,32 @@ type parts struct {
 	store    map[string][]byte
 	timers   map[string]host.Timer
 	sequence uint64
-	// waiting has who waits for the outcome of an event, by feed and event.
-	waiting map[string]chan Outcome
+	// kept are the events without an outcome that ends them, by feed, in order:
+	// they come again after a restart.
+	kept map[string][]*delivery
+	// waiting has who waits for the outcome of an event, by feed and event;
+	// outcomes are all that there were, by event.
+	waiting  map[string]chan Outcome
+	outcomes map[string][]Outcome
+	dead     map[string]string
+
+	// What the test wants to happen; see faults.go.
+	refuse        func(event.Action) error
+	result        func(event.Action) (event.Type, string)
+	conversations map[string]host.Conversation
+}
+
+func newParts() *parts {
+	return &parts{
+		store: map[string][]byte{}, timers: map[string]host.Timer{}, taken: map[string]bool{}, kept: map[string][]*delivery{},
+		waiting: map[string]chan Outcome{}, outcomes: map[string][]Outcome{}, dead: map[string]string{},
+	}
 }
 
 func (p *parts) reset() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.feeds, p.live, p.waiting = nil, nil, map[string]chan Outcome{}
+	p.feeds, p.live = nil, nil
 }
 
 func (p *parts) wanting(e event.Event) []*stream {
@@ -50,7 +69,10 @@ func (p *parts) wanting(e event.Event) []*stream {
 func (p *parts) Open(_ context.Context, spec feed.Spec) (feed.Source, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	f := &stream{parts: p, spec: spec, queue: make(chan *delivery, 1024)}
+	f := &stream{parts: p, spec: spec, queue: make(chan *delivery, 4096)}
+	for _, d := range p.kept[spec.Feed] {
+		f.queue <- d
+	}
 	p.feeds = append(p.feeds, f)
 	return f, nil
 }
@@ -72,6 +94,11 @@ func (p *parts) Act(_ context.Context, _ string, a event.Action) (bool, error) {
 	defer p.mu.Unlock()
 	if a.ID != "" && p.taken[a.ID] {
 		return true, nil
+	}
+	if p.refuse != nil {
+		if err := p.refuse(a); err != nil {
+			return false, err
+		}
 	}
 	p.taken[a.ID] = true
 	p.actions = append(p.actions, a)
@@ -115,7 +142,8 @@ type stream struct {
 func (f *stream) push(e event.Event) <-chan Outcome {
 	f.parts.mu.Lock()
 	f.parts.sequence++
-	d := &delivery{event: e, sequence: f.parts.sequence}
+	d := &delivery{event: e, sequence: f.parts.sequence, parts: f.parts, feed: f.spec.Feed}
+	f.parts.kept[d.feed] = append(f.parts.kept[d.feed], d)
 	out := make(chan Outcome, 1)
 	f.parts.waiting[f.spec.Feed+"\x00"+e.ID] = out
 	f.parts.mu.Unlock()
@@ -137,10 +165,12 @@ func (f *stream) Request(int) {}
 
 func (f *stream) Close() {}
 
-// delivery is a feed.Delivery that nothing needs to be told of.
+// delivery is a feed.Delivery.
 type delivery struct {
 	event    event.Event
 	sequence uint64
+	parts    *parts
+	feed     string
 }
 
 func (d *delivery) Event() event.Event                         { return d.event }
@@ -149,9 +179,21 @@ func (d *delivery) Fetch(context.Context) (event.Event, error) { return d.event,
 func (d *delivery) Sequence() uint64                           { return d.sequence }
 func (d *delivery) Key() string                                { return d.event.ID }
 func (d *delivery) Again() bool                                { return false }
-func (d *delivery) Ack() error                                 { return nil }
 func (d *delivery) Hold() error                                { return nil }
-func (d *delivery) Dead(context.Context, string, int) error    { return nil }
+
+func (d *delivery) Ack() error {
+	d.parts.mu.Lock()
+	defer d.parts.mu.Unlock()
+	d.parts.kept[d.feed] = slices.DeleteFunc(d.parts.kept[d.feed], func(k *delivery) bool { return k == d })
+	return nil
+}
+
+func (d *delivery) Dead(_ context.Context, reason string, _ int) error {
+	d.parts.mu.Lock()
+	d.parts.dead[d.event.ID] = reason
+	d.parts.mu.Unlock()
+	return d.Ack()
+}
 
 // observed is the plugin's client with an ear on the outcomes.
 type observed struct {
@@ -184,6 +226,9 @@ type ear struct {
 func (e *ear) Send(m *pluginv1.FromHost) error {
 	e.mu.Lock()
 	for _, d := range m.GetDeliveries().GetDeliveries() {
+		if d.GetEvent() == nil {
+			continue
+		}
 		e.under[d.GetId()] = d.GetFeed() + "\x00" + d.GetEvent().GetId()
 	}
 	e.mu.Unlock()
@@ -197,7 +242,9 @@ func (e *ear) Recv() (*pluginv1.FromPlugin, error) {
 		key := e.under[out.GetDelivery()]
 		delete(e.under, out.GetDelivery())
 		e.mu.Unlock()
-		e.parts.tell(key, toOutcome(out))
+		if key != "" {
+			e.parts.tell(key, toOutcome(out))
+		}
 	}
 	return m, err
 }
@@ -206,6 +253,8 @@ func (e *ear) Recv() (*pluginv1.FromPlugin, error) {
 func (p *parts) tell(key string, out Outcome) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	_, id, _ := strings.Cut(key, "\x00")
+	p.outcomes[id] = append(p.outcomes[id], out)
 	if w := p.waiting[key]; w != nil {
 		delete(p.waiting, key)
 		w <- out

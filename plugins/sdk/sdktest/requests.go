@@ -19,7 +19,8 @@ var (
 	_ host.Backend = (*parts)(nil)
 )
 
-// Wait is [host.Actions]: here, every action is confirmed at once.
+// Wait is [host.Actions]: here, every action is confirmed at once, unless the
+// test says otherwise.
 func (p *parts) Wait(_ context.Context, sender, account, id string) (event.Type, []byte, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -28,10 +29,14 @@ func (p *parts) Wait(_ context.Context, sender, account, id string) (event.Type,
 		return "", nil, host.ErrNotFound
 	}
 	a := p.actions[i]
+	kind, reason := event.ActionConfirmed, ""
+	if p.result != nil {
+		kind, reason = p.result(a)
+	}
 	data, err := json.Marshal(event.ActionResult{
-		ID: id, Type: a.Type, Account: account, Conversation: a.Conversation, By: sender, Attempts: 1,
+		ID: id, Type: a.Type, Account: account, Conversation: a.Conversation, By: sender, Attempts: 1, Reason: reason,
 	})
-	return event.ActionConfirmed, data, err
+	return kind, data, err
 }
 
 // Keys is [host.Store].
@@ -75,7 +80,13 @@ func (p *parts) All(context.Context, string) ([]host.Timer, error) {
 	return slices.Collect(maps.Values(p.timers)), nil
 }
 
-// LookUp is [host.Backend]: here, it has nothing.
-func (p *parts) LookUp(context.Context, string, string) (host.Conversation, error) {
-	return host.Conversation{}, host.ErrNotFound
+// LookUp is [host.Backend].
+func (p *parts) LookUp(_ context.Context, account, conversation string) (host.Conversation, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c, ok := p.conversations[account+"\x00"+conversation]
+	if !ok {
+		return host.Conversation{}, host.ErrNotFound
+	}
+	return c, nil
 }

@@ -1,9 +1,17 @@
 // Package sdktest runs a plugin in a test: the real host's line over memory,
-// with feeds, a door for actions and a store that the test can see into.
+// with feeds, a door for actions, a store, timers and a backend that the test
+// can see into.
 //
 //	line := sdktest.Start(t, greeter.Plugin(), `{}`)
 //	out := line.Deliver(event.Event{ID: "1", Type: event.ConversationNew, …})
 //	// out.Result is sdktest.Ack; line.Actions() has what it sent
+//
+// What can go wrong is had by delivering an event a second time, by
+// [Line.Restart], [Line.Crash] and [Line.Refuse]. In a bubble of testing/synctest
+// retries, timers and timeouts pass without waiting: sleep, and look at
+// [Line.Outcomes] and [Line.Actions].
+//
+// [Run] holds a plugin to what every plugin must keep to.
 package sdktest
 
 import (
@@ -32,7 +40,7 @@ import (
 const name = "under-test"
 
 // patience bounds every wait of a test.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // Result is what a plugin answered to a delivery.
 type Result string
@@ -55,13 +63,15 @@ type Outcome struct {
 }
 
 // Line is a plugin under test. Its methods fail the test when the plugin does
-// not answer within ten seconds.
+// not answer within a minute.
 type Line struct {
 	t       testing.TB
 	start   func() (pluginv1.PluginClient, func())
 	config  string
 	parts   *parts
+	stats   *host.Stats
 	stop    func()
+	crash   func()
 	granted host.Spec
 }
 
@@ -72,7 +82,7 @@ func Start[C any](t testing.TB, p sdk.Plugin[C], config string) *Line {
 	t.Helper()
 	l := &Line{
 		t: t, config: config,
-		parts: &parts{store: map[string][]byte{}, timers: map[string]host.Timer{}, taken: map[string]bool{}},
+		parts: newParts(),
 		start: func() (pluginv1.PluginClient, func()) { return serve(t, p) },
 		granted: host.Spec{
 			Name: name, Accounts: []string{"7", "8"},
@@ -150,11 +160,21 @@ func (l *Line) Store() map[string][]byte {
 	return maps.Clone(l.parts.store)
 }
 
-// Restart ends the plugin and starts it anew over the same store. Events that
-// were waiting for another attempt are forgotten.
+// Restart ends the plugin in good order and starts it anew, over the same store
+// and timers. Events without an Ack or a Reject come again.
 func (l *Line) Restart() {
 	l.t.Helper()
 	l.stop()
+	l.run()
+}
+
+// Crash ends the plugin's line in the middle of what it does, as the end of its
+// process would, and starts it anew, over the same store and timers. Events
+// without an outcome come again. What Go cannot take from it, its goroutines,
+// goes on; the contexts of its handlers end.
+func (l *Line) Crash() {
+	l.t.Helper()
+	l.crash()
 	l.run()
 }
 
@@ -164,12 +184,16 @@ func (l *Line) run() {
 	client, stopServer := l.start()
 	ctx, cancel := context.WithCancel(context.Background())
 	l.parts.reset()
-	stats, ended := &host.Stats{}, make(chan error, 1)
+	if l.stats == nil {
+		l.stats = &host.Stats{}
+	}
+	ended := make(chan error, 1)
 	observed := observe(client, l.parts)
 	go func() {
 		ended <- host.Run(ctx, observed, l.granted, host.Options{
-			Parts: host.Parts{Feeds: l.parts, Actions: l.parts, Store: l.parts, Timers: l.parts, Backend: l.parts}, Log: slog.New(slog.DiscardHandler),
-		}, stats)
+			Parts: host.Parts{Feeds: l.parts, Actions: l.parts, Store: l.parts, Timers: l.parts, Backend: l.parts},
+			Log:   slog.New(slog.DiscardHandler),
+		}, l.stats)
 	}()
 	select {
 	case <-observed.connected:
@@ -180,13 +204,23 @@ func (l *Line) run() {
 	case <-time.After(patience):
 		l.t.Fatalf("the plugin was not connected within %s", patience)
 	}
-	l.stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			l.t.Errorf("the plugin's line broke: %v", err)
-		}
-		stopServer()
-	})
+	var once sync.Once
+	l.stop = func() {
+		once.Do(func() {
+			cancel()
+			if err := <-ended; err != nil {
+				l.t.Errorf("the plugin's line broke: %v", err)
+			}
+			stopServer()
+		})
+	}
+	l.crash = func() {
+		once.Do(func() {
+			stopServer()
+			<-ended // that it broke is what the test wants
+			cancel()
+		})
+	}
 }
 
 // serve runs the plugin's end over memory.

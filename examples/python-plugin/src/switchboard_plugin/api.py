@@ -67,15 +67,16 @@ class Event:
     replayed: bool = False  # it was missed, and fetched later
     by: str = ""  # whose action caused it
     action: str = ""  # the id of that action
+    trace_parent: str = ""  # W3C trace context
+    trace_state: str = ""
 
 
 class Work:
     """What a handler has in hand, an event or a timer, and what it may do about it."""
 
-    def __init__(self, host: Host, root: str, log: Mapping[str, str], account: str = "",
-                 conversation: str = "") -> None:
+    def __init__(self, host: Host, root: str, log: Mapping[str, str], cause: Optional[Event] = None) -> None:
         self.host, self.log = host, logging.LoggerAdapter(host.log, log)
-        self._root, self._account, self._conversation, self._sent = root, account, conversation, 0
+        self._root, self._sent, self._cause = root, 0, cause
 
     def do(self, type: str, body: Optional[Mapping[str, Any]] = None, *, id: str = "", account: str = "",
            conversation: str = "", at: Optional[datetime.datetime] = None,
@@ -89,9 +90,12 @@ class Work:
             id = f"{self._root}/{self._sent}"
             if len(id.encode()) > MAX_ACTION_ID:
                 id = hashlib.sha256(id.encode()).hexdigest()
+        e = self._cause
         self.host.ask(act=pb.Action(
-            id=id, type=type, account=account or self._account, conversation=conversation or self._conversation,
-            body=json.dumps(body).encode() if body else b"", at=timestamp(at), expires=timestamp(expires)))
+            id=id, type=type, account=account or (e.account if e else ""),
+            conversation=conversation or (e.conversation if e else ""),
+            body=json.dumps(body).encode() if body else b"", at=timestamp(at), expires=timestamp(expires),
+            trace_parent=e.trace_parent if e else "", trace_state=e.trace_state if e else ""))
 
 
 class Delivery(Work):
@@ -100,7 +104,7 @@ class Delivery(Work):
     def __init__(self, host: Host, key: str, event: Event, feed: str, attempt: int = 1, again: bool = False) -> None:
         super().__init__(
             host, f"{event.id}/{feed}", {"event": event.id, "type": event.type, "conversation": event.conversation},
-            event.account, event.conversation)
+            event)
         self.event, self.feed = event, feed
         self.key = key  # the idempotency key for a receiver
         self.attempt = attempt  # 1 the first time that this process of the host delivers it

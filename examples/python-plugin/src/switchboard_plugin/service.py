@@ -134,7 +134,8 @@ def event(e: pb.Event) -> Event:
         data = json.loads(e.data or b"null")
     except ValueError as err:
         raise Reject(f"read the event's data: {err}") from None
-    return Event(e.id, e.type, e.account, e.conversation, moment(e.time), data, e.replayed, e.by, e.action)
+    return Event(e.id, e.type, e.account, e.conversation, moment(e.time), data, e.replayed, e.by, e.action,
+                 e.trace_parent, e.trace_state)
 
 
 def _reason(e: Exception, prefix: str = "") -> str:

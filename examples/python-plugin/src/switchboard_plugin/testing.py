@@ -32,6 +32,7 @@ class Action:
     account: str
     conversation: str
     body: Any
+    trace_parent: str
 
 
 class Line:
@@ -42,6 +43,8 @@ class Line:
         self.actions: list[Action] = []  # that it took; the same id twice is one
         self.store: dict[str, bytes] = {}
         self.timers: dict[str, pb.Schedule] = {}
+        # What Host.conversation finds, by its id: the conversation and its messages.
+        self.conversations: dict[str, tuple[Any, list[Any]]] = {}
         self._ids = itertools.count(1)
         self._outcomes: queue.SimpleQueue = queue.SimpleQueue()
         self._in: queue.SimpleQueue = queue.SimpleQueue()
@@ -98,7 +101,7 @@ class Line:
             taken = bool(asked.id) and any(a.id == asked.id for a in self.actions)
             if not taken:
                 self.actions.append(Action(asked.id, asked.type, asked.account, asked.conversation,
-                                           json.loads(asked.body or b"null")))
+                                           json.loads(asked.body or b"null"), asked.trace_parent))
             answer.accepted.duplicate = taken
         elif kind == "get" and asked.key in self.store:
             answer.value.value = self.store[asked.key]
@@ -107,6 +110,14 @@ class Line:
         elif kind == "list":
             answer.keys.SetInParent()
             answer.keys.keys.extend(sorted(k for k in self.store if k.startswith(asked.prefix) and k > asked.after))
+        elif kind == "wait" and any(a.id == asked.id for a in self.actions):
+            answer.result.CopyFrom(pb.Result(type="action.confirmed", data=json.dumps({"id": asked.id}).encode()))
+        elif kind == "look_up" and asked.conversation in self.conversations:
+            data, messages = self.conversations[asked.conversation]
+            answer.conversation.data = json.dumps(data).encode()
+            answer.conversation.messages.extend(json.dumps(m).encode() for m in messages)
+        elif kind in ("wait", "look_up"):
+            answer.error.CopyFrom(pb.Error(code=pb.Error.CODE_NOT_FOUND, message="there is none"))
         elif kind == "put":
             self.store[asked.key] = asked.value
         elif kind == "delete":
@@ -115,8 +126,6 @@ class Line:
             self.timers[asked.key] = asked
         elif kind == "unschedule":
             self.timers.pop(asked.key, None)
-        else:
-            answer.error.CopyFrom(pb.Error(code=pb.Error.CODE_UNAVAILABLE, message=f"not in this test: {kind}"))
         if answer.WhichOneof("answer") is None:
             answer.done.SetInParent()
         return answer
