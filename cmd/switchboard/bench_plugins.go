@@ -33,7 +33,7 @@ func newBenchPlugins() *cobra.Command {
 			if logs {
 				o.Log = c.ErrOrStderr()
 			}
-			return benchPlugins(c, o, asJSON)
+			return runBadPlugins(c, o, asJSON)
 		},
 	}
 	c.Flags().StringSliceVar(&o.Plugins, "plugins", nil, "those to run (default: all)")
@@ -81,8 +81,8 @@ The bad plugins, and how they must end:
 	return strings.TrimRight(b.String(), "\n")
 }
 
-// benchPlugins measures, and prints the rows as they come.
-func benchPlugins(c *cobra.Command, o badplugins.Options, asJSON bool) error {
+// runBadPlugins measures, and prints the rows as they come.
+func runBadPlugins(c *cobra.Command, o badplugins.Options, asJSON bool) error {
 	out := c.OutOrStdout()
 	header := badplugins.Header()
 	var widths []int

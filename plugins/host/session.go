@@ -104,8 +104,9 @@ func exitReason(p *launched, err error) error {
 	}
 }
 
-// exitGrace is how long a process whose line broke has to be seen to be gone.
-const exitGrace = 100 * time.Millisecond
+// exitGrace is how long a process whose line broke has to be seen to be gone. On
+// a busy machine its sockets are closed well before it is reaped.
+const exitGrace = time.Second
 
 // ourFault is an error that no plugin is to be blamed for.
 type ourFault struct{ error }

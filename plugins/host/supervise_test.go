@@ -41,6 +41,22 @@ func TestAPluginThatEndsIsStartedAgainLaterAndLater(t *testing.T) {
 	})
 }
 
+func TestHowAProcessEndedIsToldThoughItsLineBrokeBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &memory{
+			serve: func(host.Spec, int) (pluginv1.PluginServer, error) {
+				return &raw{feeds: rawFeeds("default"), connect: func(rawStream) error { return nil }}, nil
+			},
+			dies: func(host.Spec, int) time.Duration { return 400 * time.Millisecond },
+		}
+		h := inMemory(t, newWorld(aDay), m, named("tester")...)
+		time.Sleep(450 * time.Millisecond)
+		if s := h.is(t, "tester", host.Waiting); !strings.Contains(s.Reason, "exit status 3") {
+			t.Errorf("the reason is %q", s.Reason)
+		}
+	})
+}
+
 func TestTheWaitBeginsAnewAfterTenMinutesOfHealth(t *testing.T) {
 	tests := []struct {
 		name  string
