@@ -28,11 +28,14 @@
 //     least once; an event's id tells what is the same.
 //  4. One part's fault stays its own: a plugin that crashes, hangs or floods
 //     harms no other, no account and not the bridge.
+//     What an operator replays to a plugin is delivered in order per
+//     conversation among itself, each repeat under the same key; its order
+//     against new events is not promised.
 //  5. Nobody gets in or out but as the operator granted, and no secret is in a
 //     log, an error or a URL that is shown.
 //
-// The package faults measures the first three from outside, under each fault:
-// go test ./bridge/... -run Fault.
+// The package faults measures the first three from outside, under each fault, and
+// badplugins the fourth: go test ./bridge/... -run 'Fault|Plugin'.
 //
 // # What is left out
 //
