@@ -8,8 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/switchboard-dev/switchboard/plugins/host"
@@ -146,18 +144,30 @@ func checkEarlyConnect(ctx context.Context, o *Options) error {
 		return err
 	}
 	defer end()
-	ctx, cancel := context.WithTimeout(ctx, o.within(callTimeout))
-	defer cancel()
-	stream, err := client.Connect(ctx)
+	line, cut := context.WithCancel(ctx)
+	defer cut()
+	stream, err := client.Connect(line)
 	if err != nil {
 		return nil // refused, if not in the usual way
 	}
 	if err := stream.Send(&pluginv1.FromHost{Message: &pluginv1.FromHost_Ping{Ping: &pluginv1.Ping{Number: 1}}}); err != nil {
 		return nil
 	}
-	if _, err := stream.Recv(); err == nil || status.Code(err) == codes.DeadlineExceeded {
+	answered := make(chan error, 1)
+	go func() {
+		_, err := stream.Recv()
+		answered <- err
+	}()
+	select {
+	case err := <-answered:
+		if err == nil {
+			return errors.New("the line stood and was answered, though there was no Configure")
+		}
+	case <-time.After(o.within(callTimeout)):
 		return fmt.Errorf("the line stood for %s, though there was no Configure", o.within(callTimeout))
 	}
+	ctx, cancel := context.WithTimeout(ctx, o.within(callTimeout))
+	defer cancel()
 	if _, err := client.Describe(ctx, &pluginv1.DescribeRequest{}); err != nil {
 		return fmt.Errorf("it does not answer any more: %w", err)
 	}
