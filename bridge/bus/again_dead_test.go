@@ -123,3 +123,32 @@ func TestWhichFeedADeadLetterGoesTo(t *testing.T) {
 		t.Error("the letter that was replayed is still there")
 	}
 }
+
+// What waits for long is let go of, and read again from where it lies.
+func TestAParkedDeliveryThatComesOnceMoreIsReadAgain(t *testing.T) {
+	b := open(t)
+	feed := openFeed(t, b, everything)
+	defer feed.Close()
+	other := message("2", 0) // so that the places of the repeats are others
+	other.Type = "label.added"
+	publish(t, b, other, message("1", 0), message("1", 1))
+	done(t, feed, 3)
+	spec := again("x")
+	spec.Types = []event.Pattern{"message.*"}
+	replay(t, b, spec)
+	next(t, feed)
+	d := next(t, feed)
+	d.Park()
+	if e, err := d.Fetch(t.Context()); err != nil || e.ID != message("1", 1).ID || e.Conversation != "1" {
+		t.Errorf("%+v, %v", e, err)
+	}
+	if d.Key() != message("1", 1).ID+"/again/x" || !d.Again() {
+		t.Errorf("parked, its key is %q", d.Key())
+	}
+	if err := d.Dead(t.Context(), "no", 2); err != nil {
+		t.Fatal(err)
+	}
+	if list := letters(t, b, bus.DeadFilter{}); len(list) != 1 || list[0].ID() != message("1", 1).ID || list[0].Feed != "f" {
+		t.Errorf("dead letters %+v", list)
+	}
+}

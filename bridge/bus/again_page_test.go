@@ -194,3 +194,19 @@ func TestAFullQueueOfReplaysIsSaidAndGoneOnWith(t *testing.T) {
 		t.Errorf("%+v, %v", info.CachedInfo().State, err)
 	}
 }
+
+// A feed that is far behind has a consumer that selects all.
+func TestAReplaySelectsWhatTheFeedDoesAndNotItsConsumer(t *testing.T) {
+	b := openAgain(t, t.TempDir())
+	defer closeAgain(t, b)
+	selects := b.subjects.stored([]string{"7"}, []event.Pattern{"message.*", "label.added"})
+	for _, filter := range [][]string{selects, nil} {
+		if _, err := b.eventsConsumer(t.Context(), "p_f", selects, filter, 10); err != nil {
+			t.Fatal(err)
+		}
+		feeds, err := b.feedsOf(t.Context(), "p")
+		if err != nil || len(feeds) != 1 || fmt.Sprint(feeds[0].subjects) != fmt.Sprint(selects) {
+			t.Errorf("feeds %v, %v; want %v", feeds, err, selects)
+		}
+	}
+}

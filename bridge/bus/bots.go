@@ -33,8 +33,7 @@ type Bot struct {
 const (
 	// botConnections is how many connections one bot may have.
 	botConnections = 64
-	// joinTimeout bounds what is done for a bot before it is let in; the server
-	// itself waits two seconds.
+	// joinTimeout bounds what is done for a bot before it is let in.
 	joinTimeout = time.Second
 	// answerLife is for how long after a request, or the last answer to it, the
 	// server knows where answers go. A pull lasts no longer than that.

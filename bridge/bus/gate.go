@@ -59,6 +59,9 @@ func (g *gate) Check(c server.ClientAuthentication) bool {
 	case <-g.ended:
 		return false
 	}
+	if closed(c) {
+		return false
+	}
 	if bot, ok := g.bots[o.Username]; ok {
 		return g.checkBot(c, o.Password, bot)
 	}
@@ -90,9 +93,16 @@ func (g *gate) checkBot(c server.ClientAuthentication, password string, bot guar
 	case n == 0:
 		g.welcome(bot.Bot)
 	}
+	if closed(c) {
+		return false
+	}
 	c.RegisterUser(&server.User{Username: bot.Name, Account: bot.account})
 	return true
 }
+
+// closed reports whether the connection is gone: the server would count one
+// that is let in then for ever.
+func closed(c server.ClientAuthentication) bool { return c.RemoteAddress() == nil }
 
 // connections is how many a bot has.
 func (e *embedded) connections(bot string) int {

@@ -25,6 +25,9 @@ const (
 	// readyTimeout bounds the embedded server's start: reading a large store
 	// takes a while.
 	readyTimeout = 60 * time.Second
+	// admitTimeout is how long a connection may wait until it is let in: the
+	// store may have to be padded before.
+	admitTimeout = readyTimeout + padTimeout
 	// readyStep is how often it is looked whether the start has failed.
 	readyStep = 100 * time.Millisecond
 )
@@ -84,6 +87,7 @@ func startServer(o Options, subjects subjects, maxStore int64, welcome func(Bot)
 		JetStream: true, StoreDir: filepath.Join(o.DataDir, "nats"), JetStreamMaxStore: maxStore,
 		SyncAlways: true, SyncInterval: 10 * time.Second,
 		MaxPayload: maxPayload, NoSigs: true, NoSystemAccount: true,
+		AuthTimeout: admitTimeout.Seconds(),
 	}
 	if o.Listen != "" {
 		host, port, err := net.SplitHostPort(o.Listen)

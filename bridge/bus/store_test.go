@@ -179,44 +179,6 @@ func TestTheCountIsExact(t *testing.T) {
 	}
 }
 
-// A write that is cut off may have been done or not: the next one finds out.
-func TestAWriteOfWhichNobodyKnowsIsCountedRight(t *testing.T) {
-	b := open(t, func(o *bus.Options) { o.Listen = "127.0.0.1:0" })
-	keep(t, b, "p", "a", "1234567890")
-	conn, err := nats.Connect(b.Address())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	js, err := jetstream.New(conn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stream, err := js.Stream(t.Context(), "KV_test-plugins")
-	if err != nil {
-		t.Fatal(err)
-	}
-	seal := stream.CachedInfo().Config
-	small := seal
-	small.MaxMsgSize = 5 // the server refuses what is larger
-	if _, err := js.UpdateStream(t.Context(), small); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.Put(t.Context(), "p", "a", make([]byte, 100)); err == nil {
-		t.Fatal("it was written")
-	}
-	if n := used(t, b, "p"); n != 75 {
-		t.Errorf("%d bytes used after a write that failed, want 75", n)
-	}
-	if _, err := js.UpdateStream(t.Context(), seal); err != nil {
-		t.Fatal(err)
-	}
-	keep(t, b, "p", "a", "1")
-	if n := used(t, b, "p"); n != 66 {
-		t.Errorf("%d bytes used, want 66", n)
-	}
-}
-
 func TestTimersAreKeptOverARestart(t *testing.T) {
 	dir := t.TempDir()
 	b := open(t, func(o *bus.Options) { o.DataDir = dir })

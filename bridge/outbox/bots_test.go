@@ -164,3 +164,19 @@ func TestABotThatIsTooFastIsHeldBackAndNobodyElse(t *testing.T) {
 		t.Errorf("status = %+v", s)
 	}
 }
+
+func TestBotsOnNATSThatAnswerEachOtherAreCut(t *testing.T) {
+	other := orderBot()
+	other.Name = "other"
+	r := startBots(t, orderBot(), other)
+	conversation := r.conversation()
+	bots := []*nats.Conn{r.as("order-bot"), r.as("other")}
+	var refused answer
+	n := 0
+	for ; n < 30 && refused.Error.Code == 0; n++ {
+		refused = r.request(bots[n%2], hello("7", conversation, fmt.Sprint(n)))
+	}
+	if refused.Error.Code != 508 || n != 12 { // the first is no turn, and ten are allowed
+		t.Errorf("action %d is answered %+v", n, refused)
+	}
+}

@@ -33,8 +33,8 @@ var builtinPlugins = map[string]func(){
 	"webhook":       func() { sdk.Serve(webhook.Plugin()) },
 }
 
-// benchPlugins are those of the benches, which no configuration can name.
-var benchPlugins = map[string]func(){
+// measuredPlugins are those of the benches, which no configuration can name.
+var measuredPlugins = map[string]func(){
 	deliverPlugin: func() { sdk.Serve(acknowledger()) },
 }
 
@@ -54,7 +54,7 @@ func newPlugin() *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error {
 			serve := builtinPlugins[args[0]]
 			if serve == nil {
-				serve = benchPlugins[args[0]]
+				serve = measuredPlugins[args[0]]
 			}
 			if serve == nil {
 				return usagef("no built-in plugin %q: there are %v", args[0], names(builtinPlugins))

@@ -54,6 +54,13 @@ type store struct{ *bus.Bus }
 
 var _ host.Store = store{}
 
+// limit holds the plugins to how much each may keep.
+func (s store) limit(specs []host.Spec) {
+	for _, spec := range specs {
+		s.SetStoreQuota(spec.Name, spec.StoreBytes)
+	}
+}
+
 func (s store) Get(ctx context.Context, plugin, key string) ([]byte, error) {
 	v, err := s.Bus.Get(ctx, plugin, key)
 	return v, meaning(err)

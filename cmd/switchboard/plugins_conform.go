@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -20,7 +23,13 @@ func newPluginsTest() *cobra.Command {
 	var env []string
 	var asJSON, verbose bool
 	c := &cobra.Command{
-		Use: "test PATH [-- ARGS...]", Short: "Run an executable through what every plugin must keep to", Args: cobra.MinimumNArgs(1),
+		Use: "test PATH [-- ARGS...]", Short: "Run an executable through what every plugin must keep to",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usagef("name the plugin's executable, as in `switchboard plugins test ./my-plugin`")
+			}
+			return nil
+		},
 		Long: `Run a plugin, in any language, through what every plugin must keep to: that it
 starts and says what it is, takes its configuration and refuses a typo in it,
 gives each event one outcome, does nothing twice when an event comes again, is
@@ -42,7 +51,11 @@ It exits with 1 when a rule is not kept.`,
 			if err != nil {
 				return err
 			}
-			command := &conformance.Command{Path: args[0], Args: args[1:], Env: env}
+			path, err := conformPath(args[0])
+			if err != nil {
+				return err
+			}
+			command := &conformance.Command{Path: path, Args: args[1:], Env: env}
 			if verbose {
 				command.Stderr = c.ErrOrStderr()
 			}
@@ -74,6 +87,20 @@ It exits with 1 when a rule is not kept.`,
 	return c
 }
 
+// conformPath is the file that is meant: here, or in PATH.
+func conformPath(name string) (string, error) {
+	_, err := os.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) && filepath.Base(name) == name {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	if err != nil {
+		return "", fmt.Errorf("find the plugin: %w", err)
+	}
+	return filepath.Abs(name)
+}
+
 func conformConfig(text, file string) ([]byte, error) {
 	data := []byte(text)
 	if file != "" {
@@ -86,17 +113,13 @@ func conformConfig(text, file string) ([]byte, error) {
 		return nil, nil
 	}
 	var object map[string]json.RawMessage
-	if err := json.Unmarshal(data, &object); err != nil || object == nil {
-		return nil, usagef("the configuration is no JSON object: %w", errors.Join(err, errIfNil(object)))
+	if err := json.Unmarshal(data, &object); err != nil {
+		return nil, usagef("the plugin's configuration is no JSON object: %w", err)
+	}
+	if object == nil {
+		return nil, usagef("the plugin's configuration is null, and not a JSON object: write {}")
 	}
 	return data, nil
-}
-
-func errIfNil(object map[string]json.RawMessage) error {
-	if object == nil {
-		return errors.New("it must be {…}")
-	}
-	return nil
 }
 
 // conform runs the suite with a simulated backend behind it.

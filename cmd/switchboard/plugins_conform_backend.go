@@ -106,9 +106,9 @@ func (b *conformBackend) events(ctx context.Context) ([]event.Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	written, err := s.CustomerWrites(conformAccount, id, "Hello, where is my order?")
+	written, err := s.CustomerWrites(conformAccount, id, "Hello, where is my order 48213?")
 	err = errors.Join(err,
-		s.CustomerEdits(conformAccount, written, "Hello, where is my order 4711?"),
+		s.CustomerEdits(conformAccount, written, "Hello, where is my order 48213, please?"),
 		s.SetStatus(conformAccount, id, event.StatusPending),
 		s.CustomerTypes(conformAccount, id, true), s.CustomerTypes(conformAccount, id, false))
 	if err != nil {

@@ -27,18 +27,18 @@ const applyTimeout = 2 * time.Minute
 
 // run reloads each time it is asked to, until ctx ends. running is the
 // configuration that the bridge was started with.
-func (r reload) run(ctx context.Context, running *config.Config, h *host.Host, log *slog.Logger) error {
+func (r reload) run(ctx context.Context, running *config.Config, h *host.Host, kept store, log *slog.Logger) error {
 	for {
 		select {
 		case <-r.asked:
-			r.once(ctx, running, h, log)
+			r.once(ctx, running, h, kept, log)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
 }
 
-func (r reload) once(ctx context.Context, running *config.Config, h *host.Host, log *slog.Logger) {
+func (r reload) once(ctx context.Context, running *config.Config, h *host.Host, kept store, log *slog.Logger) {
 	fresh, err := r.read()
 	if err != nil {
 		for problem := range strings.SplitSeq(err.Error(), "\n") {
@@ -53,6 +53,7 @@ func (r reload) once(ctx context.Context, running *config.Config, h *host.Host, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
+	kept.limit(specs)
 	done, err := h.Apply(ctx, specs)
 	if err != nil {
 		log.Error("reload: not finished", "error", err)

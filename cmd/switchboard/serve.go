@@ -72,9 +72,7 @@ func serve(ctx context.Context, cfg *config.Config, re reload, log *slog.Logger)
 	if err != nil {
 		return err
 	}
-	for _, s := range specs {
-		b.SetStoreQuota(s.Name, s.StoreBytes)
-	}
+	store{b}.limit(specs)
 	h := host.New(specs, host.Options{
 		Parts: host.Parts{Feeds: feeds{b}, Actions: actions{br.Door()}, Store: store{b}, Timers: timers{b}, Backend: backend{br}},
 		Ended: br.Door().SenderGone, RuntimeDir: cfg.RuntimeDir(), TracerProvider: seen.tracer, Log: log,
@@ -109,7 +107,7 @@ func serve(ctx context.Context, cfg *config.Config, re reload, log *slog.Logger)
 		parts = append(parts, part{"http", func(ctx context.Context) error { return api.Serve(ctx, l, api.Health(options), log) }})
 	}
 	parts = append(parts, part{"nats upkeep", b.Upkeep}, part{"wake", wakes(cfg, br, log)}, part{"bridge", br.Run}, part{"bots", bots.Run}, part{"plugins", h.Run},
-		part{"reload", func(ctx context.Context) error { return re.run(ctx, cfg, h, log) }})
+		part{"reload", func(ctx context.Context) error { return re.run(ctx, cfg, h, store{b}, log) }})
 
 	log.Info("bridge is running", "version", version, "accounts", len(cfg.Accounts), "plugins", len(cfg.Plugins),
 		"bots", len(cfg.Bots), "nats", natsName(b), "data", cfg.DataDir)

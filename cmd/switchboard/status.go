@@ -138,6 +138,11 @@ func (s status) print(out io.Writer) error {
 			}
 		}
 	}
+	for _, plugin := range s.Plugins {
+		if plugin.LastRefusal != "" {
+			fmt.Fprintf(w, "%s\t%d actions refused, the last: %s\n", plugin.Name, plugin.Refused, short(plugin.LastRefusal, 160))
+		}
+	}
 	return w.Flush()
 }
 

@@ -168,6 +168,11 @@ func (p *timerPlugin) Connect(s grpc.BidiStreamingServer[pluginv1.FromHost, plug
 		if err != nil {
 			return nil
 		}
+		if ping := m.GetPing(); ping != nil {
+			if err := s.Send(&pluginv1.FromPlugin{Message: &pluginv1.FromPlugin_Pong{Pong: &pluginv1.Pong{Number: ping.GetNumber()}}}); err != nil {
+				return err
+			}
+		}
 		for _, d := range m.GetDeliveries().GetDeliveries() {
 			if !p.deliver(d) {
 				continue

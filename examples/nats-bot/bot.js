@@ -57,10 +57,11 @@ async function act(event, subject, body, id) {
       await js.publish(subject, JSON.stringify(body), { msgID: id });
       return event.ack();
     } catch (err) {
-      // 400 wrong, 403 not granted, 404 no such account, 409 the id was another
-      // action's: the same again is no use. 429 too fast, 503 and no answer: it is.
+      // 429 too fast or too many, 503 not now, or no answer at all: later. Else the
+      // same again is no use: 400 wrong, 403 not granted, 404 no such account, 409
+      // the id was another action's, 508 bots answer each other.
       const code = err.api_error?.code;
-      if (code >= 400 && code < 500 && code !== 429) {
+      if (code && code !== 429 && code !== 503) {
         console.error(`${id} was refused: ${err.message}`);
         return event.term(err.message);
       }

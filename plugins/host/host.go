@@ -18,6 +18,19 @@
 // costs the others nothing: every plugin has its own process, goroutines,
 // window and bounds, and nothing here waits for one without a deadline.
 //
+// # Supervision
+//
+// Each plugin has one owner, a state machine: starting, running, waiting,
+// refused, crashlooping, paused, stopped. One that ends is started again after
+// 1 s and, each time it does, twice as long, up to 2 min, with a jitter of half;
+// that begins anew after 10 min of health. Five crashes within 10 min, and it is
+// set aside until the operator restarts it or changes its configuration. What
+// the bridge or NATS could not do is no crash. It is pinged every 10 s, and
+// silence of 10 s after that is a crash; of what it says of its own health the
+// operator reads. With another configuration ([Host.Apply]) the new process is
+// configured before the old one drains, and is fed only when the old one is
+// gone: no event is inside both, none is lost.
+//
 // The host knows neither NATS nor the outbox nor a backend: it is given [Parts].
 package host
 

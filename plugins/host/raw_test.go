@@ -96,6 +96,11 @@ func answering(fn func(*pluginv1.Delivery) []*pluginv1.Outcome) func(rawStream) 
 			if err != nil {
 				return nil
 			}
+			if ping := m.GetPing(); ping != nil {
+				if err := s.Send(pong(ping)); err != nil {
+					return err
+				}
+			}
 			for _, d := range m.GetDeliveries().GetDeliveries() {
 				if err := s.Send(outcomes(fn(d)...)); err != nil {
 					return err

@@ -48,6 +48,12 @@ func converse(t *testing.T, w *world, spec host.Spec, limits host.Limits) *talk 
 			if err != nil {
 				return nil
 			}
+			if ping := m.GetPing(); ping != nil {
+				select {
+				case p.says <- pong(ping):
+				case <-s.Context().Done():
+				}
+			}
 			for _, d := range m.GetDeliveries().GetDeliveries() {
 				p.heard <- d
 			}
@@ -57,6 +63,10 @@ func converse(t *testing.T, w *world, spec host.Spec, limits host.Limits) *talk 
 		}
 	}}, spec, limits)
 	return p
+}
+
+func pong(p *pluginv1.Ping) *pluginv1.FromPlugin {
+	return &pluginv1.FromPlugin{Message: &pluginv1.FromPlugin_Pong{Pong: &pluginv1.Pong{Number: p.GetNumber()}}}
 }
 
 // say sends one message to the host.

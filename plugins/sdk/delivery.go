@@ -157,9 +157,6 @@ func newDelivery(in *pluginv1.Delivery, host *Host, log *slog.Logger) *Delivery 
 	if d.key == "" { // a host that knows of none
 		d.key = d.Event.ID
 	}
-	d.Log = log.With("event", d.Event.ID, "type", string(d.Event.Type), "conversation", d.Event.Conversation)
-	if trace := d.Event.TraceID(); trace != "" {
-		d.Log = d.Log.With("trace_id", trace)
-	}
+	d.Log = slog.New(&deliveryLog{log.Handler(), &d.Event})
 	return d
 }

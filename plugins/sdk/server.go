@@ -138,12 +138,22 @@ func (h *Handlers) handle(ctx context.Context, d *Delivery) error {
 		return with(ctx, d, h.OnMessageNew)
 	case e.Type == event.MessageUpdated && h.OnMessageUpdated != nil:
 		return with(ctx, d, h.OnMessageUpdated)
-	case event.Pattern("action.*").Matches(e.Type) && h.OnActionResult != nil:
+	case isResult(e.Type) && h.OnActionResult != nil:
 		return with(ctx, d, h.OnActionResult)
 	case h.OnEvent != nil:
 		return h.OnEvent(ctx, d)
 	}
 	return nil
+}
+
+// isResult reports whether this version knows the type as one that tells what
+// became of an action. A newer one is OnEvent's, as all that is not known.
+func isResult(t event.Type) bool {
+	switch t {
+	case event.ActionSent, event.ActionConfirmed, event.ActionFailed, event.ActionExpired:
+		return true
+	}
+	return false
 }
 
 // with decodes the event for its handler. Data that does not decode will not

@@ -37,7 +37,7 @@ const (
 func (e *endpoint) deliver(ctx context.Context, d *sdk.Delivery) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, e.timeout, fmt.Errorf("no answer within %s", e.timeout))
 	defer cancel()
-	req, err := e.request(ctx, d.Event, time.Now())
+	req, err := e.request(ctx, d.Event, d.Key(), time.Now())
 	if err != nil {
 		return sdk.Reject(err)
 	}
@@ -49,7 +49,7 @@ func (e *endpoint) deliver(ctx context.Context, d *sdk.Delivery) error {
 	return e.answered(res)
 }
 
-func (e *endpoint) request(ctx context.Context, ev event.Event, at time.Time) (*http.Request, error) {
+func (e *endpoint) request(ctx context.Context, ev event.Event, key string, at time.Time) (*http.Request, error) {
 	body, err := envelope(ev)
 	if err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func (e *endpoint) request(ctx context.Context, ev event.Event, at time.Time) (*
 	if ev.Replayed {
 		req.Header.Set(headerReplayed, "true")
 	}
-	return req, e.signer.sign(req.Header, ev.ID, at, body)
+	return req, e.signer.sign(req.Header, key, at, body)
 }
 
 // unanswered is the outcome of a request that had no answer.

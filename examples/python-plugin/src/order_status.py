@@ -5,12 +5,15 @@ import re
 
 from switchboard_plugin import ConfigError, Delivery, Feed, Host, Plugin, serve
 
+UNKNOWN = "I cannot find order {order}."
+
 SCHEMA = {
     "type": "object", "additionalProperties": False, "required": ["orders"],
     "properties": {
         "orders": {"type": "object", "additionalProperties": {"type": "string"},
                    "description": "What there is to say of each order, by its number."},
-        "unknown": {"type": "string", "description": "What to say of a number that is not among them."},
+        "unknown": {"type": "string", "default": UNKNOWN,
+                    "description": "What to say of a number that is not among them."},
     },
 }
 
@@ -28,7 +31,7 @@ def configure(host: Host, config: dict) -> list[Feed]:
             return
         number = asked[1]
         d.log.info("asked for an order", extra={"order": number})
-        d.reply(orders.get(number) or config.get("unknown", "I cannot find order {order}.").format(order=number))
+        d.reply(orders.get(number) or config.get("unknown", UNKNOWN).format(order=number))
 
     return [Feed(answer)]
 

@@ -20,9 +20,12 @@ type memory struct {
 	taken   map[string]bool
 	actions []event.Action // each that was asked for, doubles too
 	store   map[string][]byte
+	timers  map[string]*pluginv1.Schedule
 }
 
-func newMemory() *memory { return &memory{taken: map[string]bool{}, store: map[string][]byte{}} }
+func newMemory() *memory {
+	return &memory{taken: map[string]bool{}, store: map[string][]byte{}, timers: map[string]*pluginv1.Schedule{}}
+}
 
 // asked are the actions that were asked for.
 func (m *memory) asked() []event.Action {
@@ -58,7 +61,15 @@ func (s *session) answer(ctx context.Context, req *pluginv1.Request) *pluginv1.A
 		ans.Answer = &pluginv1.Answer_Done{Done: &pluginv1.Done{}}
 	case *pluginv1.Request_List:
 		ans.Answer = &pluginv1.Answer_Keys{Keys: &pluginv1.Keys{Keys: m.keys(r.List.GetPrefix(), r.List.GetAfter())}}
-	case *pluginv1.Request_Schedule, *pluginv1.Request_Unschedule:
+	case *pluginv1.Request_Schedule:
+		m.mu.Lock()
+		m.timers[r.Schedule.GetKey()] = r.Schedule
+		m.mu.Unlock()
+		ans.Answer = &pluginv1.Answer_Done{Done: &pluginv1.Done{}}
+	case *pluginv1.Request_Unschedule:
+		m.mu.Lock()
+		delete(m.timers, r.Unschedule.GetKey())
+		m.mu.Unlock()
 		ans.Answer = &pluginv1.Answer_Done{Done: &pluginv1.Done{}}
 	case *pluginv1.Request_Wait:
 		m.wait(r.Wait.GetAccount(), r.Wait.GetId(), ans)

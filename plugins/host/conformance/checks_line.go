@@ -114,6 +114,13 @@ func checkActions(ctx context.Context, o *Options) error {
 	if _, err := s.feed(ctx, s.fresh("actions", 2)); err != nil {
 		return err
 	}
+	ids, err := s.ring()
+	if err != nil {
+		return err
+	}
+	if err := s.settled(ctx, ids); err != nil {
+		return err
+	}
 	asked := s.memory.asked()
 	for _, a := range asked {
 		what := fmt.Sprintf("%s of conversation %q of account %q", a.Type, a.Conversation, a.Account)
@@ -130,6 +137,20 @@ func checkActions(ctx context.Context, o *Options) error {
 		return note("it took no action; give a configuration under which it takes its actions")
 	}
 	return nil
+}
+
+// ring delivers the timers that the plugin has set, as if they were due.
+func (s *session) ring() ([]uint64, error) {
+	s.memory.mu.Lock()
+	var due []*pluginv1.Delivery
+	for _, t := range s.memory.timers {
+		due = append(due, &pluginv1.Delivery{
+			Attempt: 1, Key: t.GetKey(),
+			What: &pluginv1.Delivery_Timer{Timer: &pluginv1.Timer{Key: t.GetKey(), At: t.GetAt(), Data: t.GetData()}},
+		})
+	}
+	s.memory.mu.Unlock()
+	return s.sendDeliveries(due)
 }
 
 func checkTimer(ctx context.Context, o *Options) error {

@@ -16,10 +16,10 @@ const stamp = "2026-01-02T03:04:05.678901Z"
 const contactSample = `{"id":11,"name":"Ada Lovelace","email":"ada@example.com","phone_number":null,"avatar_url":null,"contact_type":"customer"}`
 
 const conversationSample = `{"id":1,"status":0,"priority":1,"assignee_id":null,"inbox_id":1,"team_id":null,"contact":` + contactSample + `,` +
-	`"last_message":{"id":21,"content":"Hello, where is my order?","message_type":0,"created_at":"` + stamp + `","sender_type":"Contact","sender_id":11},` +
+	`"last_message":{"id":21,"content":"Hello, where is my order 48213?","message_type":0,"created_at":"` + stamp + `","sender_type":"Contact","sender_id":11},` +
 	`"unread_count":1,"created_at":"` + stamp + `","last_activity_at":"` + stamp + `","snoozed_until":null,"cached_label_list":["vip"],"channel":"web"}`
 
-const messageSample = `{"id":21,"content":"Hello, where is my order?","message_type":0,"conversation_id":1,"sender_type":"Contact","sender_id":11,` +
+const messageSample = `{"id":21,"content":"Hello, where is my order 48213?","message_type":0,"conversation_id":1,"sender_type":"Contact","sender_id":11,` +
 	`"created_at":"` + stamp + `","updated_at":"` + stamp + `","status":"sent","private":false,"content_attributes":{}}`
 
 const typingSample = `{"conversation_id":1,"user_id":11,"user_name":"Ada Lovelace","is_typing":true}`

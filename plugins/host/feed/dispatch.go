@@ -12,17 +12,26 @@ import (
 
 // dispatch sends the heads of ready lanes while the window has room.
 func (f *Feed) dispatch(ctx context.Context) {
-	for f.paused.IsZero() && !f.throttled && len(f.ready) > 0 && len(f.inside)+f.fetching < f.Window {
-		l := f.ready[0]
-		switch head := l.queue[0]; {
+	for f.paused.IsZero() && !f.throttled && len(f.inside)+f.fetching < f.Window {
+		from := &f.ready
+		if len(f.first) > 0 {
+			from = &f.first
+		}
+		if len(*from) == 0 {
+			return
+		}
+		l := (*from)[0]
+		head := l.queue[0]
+		if head.wrong == "" && head.event != nil && !f.allowed() {
+			return
+		}
+		*from = (*from)[1:]
+		switch {
 		case head.wrong != "":
-			f.ready = f.ready[1:]
 			f.dead(ctx, l, head.wrong)
 		case head.event == nil:
-			f.ready = f.ready[1:]
 			f.fetch(ctx, l)
-		case f.allowed():
-			f.ready = f.ready[1:]
+		default:
 			f.send(ctx, l)
 		}
 	}
@@ -93,7 +102,7 @@ func (f *Feed) arrived(got fetched) {
 	case got.err == nil:
 		head.event = &got.event
 		f.loaded++
-		f.ready = append([]*lane{l}, f.ready...)
+		f.first = append(f.first, l)
 	case errors.Is(got.err, ErrGone):
 		f.gone(l)
 	default:

@@ -23,8 +23,9 @@ type Feed struct {
 	due      chan func()   // what a timer has to do, here
 	over     chan struct{} // closed when Run returns
 
-	lanes     map[string]*lane
+	lanes     map[laneKey]*lane
 	ready     []*lane           // lanes whose head may go
+	first     []*lane           // those of them that go before the others
 	inside    map[uint64]*lane  // by the id of the delivery under way
 	fetching  int               // heads on their way from the store into the window
 	held      map[uint64]*entry // by sequence: everything taken and not settled
@@ -40,12 +41,19 @@ type Feed struct {
 // lane is one conversation's queue. Its head is ready, being fetched, inside
 // the plugin, or waiting for its next attempt; the others wait for the head.
 type lane struct {
-	key     string
+	key     laneKey
 	queue   []*entry
 	attempt int
 	waiting bool // the head waits for its next attempt
 	sent    time.Time
 	span    *tracing.Span // of the delivery under way
+}
+
+// laneKey names a lane: by its conversation, or where the order does not matter
+// by the one event in it.
+type laneKey struct {
+	account, conversation string
+	sequence              uint64
 }
 
 // entry is one event that was taken.
@@ -73,7 +81,7 @@ func New(o Options) *Feed {
 		Options:  o,
 		outcomes: make(chan *pluginv1.Outcome, o.Window), pulled: make(chan Delivery, laneLoaded),
 		fetched: make(chan fetched), due: make(chan func()), over: make(chan struct{}),
-		lanes: map[string]*lane{}, inside: map[uint64]*lane{}, held: map[uint64]*entry{},
+		lanes: map[laneKey]*lane{}, inside: map[uint64]*lane{}, held: map[uint64]*entry{},
 		requested: o.Held,
 	}
 	if o.Rate > 0 {

@@ -107,7 +107,7 @@ func (f *Feed) pause(l *lane, hold time.Duration, reason string) {
 	f.Stats.failed(reason)
 	hold = max(hold, MinPause)
 	l.attempt--
-	f.ready = append([]*lane{l}, f.ready...)
+	f.first = append(f.first, l)
 	if until := time.Now().Add(hold); until.After(f.paused) {
 		f.paused = until
 		f.Stats.paused.Store(until.UnixMilli())

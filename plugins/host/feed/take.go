@@ -3,7 +3,6 @@ package feed
 import (
 	"context"
 	"fmt"
-	"strconv"
 
 	"github.com/switchboard-dev/switchboard/proto/event"
 )
@@ -90,11 +89,11 @@ func (f *Feed) take(d Delivery) {
 }
 
 // lane is the key of the queue that the event stands in.
-func (f *Feed) lane(d Delivery, e event.Event) string {
+func (f *Feed) lane(d Delivery, e event.Event) laneKey {
 	if f.Unordered {
-		return strconv.FormatUint(d.Sequence(), 10)
+		return laneKey{sequence: d.Sequence()}
 	}
-	return e.Account + "\x00" + e.Conversation
+	return laneKey{account: e.Account, conversation: e.Conversation}
 }
 
 // park lets go of the event of one that waits for long.

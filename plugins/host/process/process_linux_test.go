@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -111,6 +113,14 @@ func TestNothingOutlivesAPluginInItsNamespace(t *testing.T) {
 func TestAPluginCanBeStoppedFromOutside(t *testing.T) {
 	p := start(t, options(t, "healthy"))
 	syscall.Kill(p.PID(), syscall.SIGSTOP)
+	// Its threads stop one by one, each when it runs next.
+	within(t, 10*time.Second, "it is stopped", func() bool {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.PID()))
+		return err == nil && !slices.ContainsFunc(threads, func(file string) bool {
+			stat, err := os.ReadFile(file)
+			return err != nil || !strings.Contains(string(stat), ") T ")
+		})
+	})
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	if err := p.Ping(ctx); err == nil {

@@ -330,7 +330,7 @@ func TestMiddlewareGoesAroundEventsAndTimers(t *testing.T) {
 			say("event " + c.Key() + fmt.Sprint(c.Again()))
 			parent, state := sdk.Trace(ctx)
 			say(parent + " " + state)
-			return c.Host.Schedule(ctx, "t", time.Now(), nil)
+			return c.Host.Schedule(ctx, "t", time.Now().Add(time.Second), nil)
 		}, func(p *sdk.Plugin[struct{}]) {
 			p.Use = []sdk.Middleware{with("outer"), with("inner")}
 			p.OnTimer = func(context.Context, *sdk.Delivery, sdk.Timer) error { say("timer"); return nil }
@@ -338,7 +338,7 @@ func TestMiddlewareGoesAroundEventsAndTimers(t *testing.T) {
 		e := message(1, "hi")
 		e.TraceParent, e.TraceState = "00-aa-bb-01", "v=1"
 		ack(t, line, e)
-		time.Sleep(time.Second)
+		time.Sleep(2 * time.Second)
 		mu.Lock()
 		defer mu.Unlock()
 		want := "outer inner event e1false 00-aa-bb-01 v=1 /inner /outer outer inner timer /inner /outer"

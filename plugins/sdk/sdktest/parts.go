@@ -52,6 +52,13 @@ func (p *parts) reset() {
 	p.feeds, p.live = nil, nil
 }
 
+// forget lets go of the events that would come again.
+func (p *parts) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.kept)
+}
+
 func (p *parts) wanting(e event.Event) []*stream {
 	p.mu.Lock()
 	defer p.mu.Unlock()

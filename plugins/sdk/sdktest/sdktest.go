@@ -161,16 +161,17 @@ func (l *Line) Store() map[string][]byte {
 }
 
 // Restart ends the plugin in good order and starts it anew, over the same store
-// and timers. Events without an Ack or a Reject come again.
+// and timers. Events that were waiting for another attempt are forgotten.
 func (l *Line) Restart() {
 	l.t.Helper()
 	l.stop()
+	l.parts.forget()
 	l.run()
 }
 
 // Crash ends the plugin's line in the middle of what it does, as the end of its
 // process would, and starts it anew, over the same store and timers. Events
-// without an outcome come again. What Go cannot take from it, its goroutines,
+// without an Ack or a Reject come again. What Go cannot take from it, its goroutines,
 // goes on; the contexts of its handlers end.
 func (l *Line) Crash() {
 	l.t.Helper()
