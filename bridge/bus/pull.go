@@ -17,7 +17,10 @@ type puller struct {
 	stream    jetstream.Stream
 	heartbeat time.Duration
 	batch     jetstream.MessageBatch // the open pull; nil: there is none
+	stop      context.CancelFunc     // ends the open pull
 	pause     <-chan time.Time       // after a pull that failed; nil: there is none
+	last      uint64                 // the consumer's number of what came last; 0: any may follow
+	lost      bool                   // something was, and the consumer is to be reset
 }
 
 // open pulls up to n, where no pull is open.
@@ -25,10 +28,49 @@ func (p *puller) open(f *Feed, n int) error {
 	if p == nil || p.batch != nil || p.pause != nil || n <= 0 {
 		return nil
 	}
-	var err error
-	if p.batch, err = p.consumer.Fetch(n, jetstream.FetchContext(f.closed), jetstream.FetchHeartbeat(p.heartbeat)); err != nil {
+	ctx, stop := context.WithCancel(f.closed)
+	batch, err := p.consumer.Fetch(n, jetstream.FetchContext(ctx), jetstream.FetchHeartbeat(p.heartbeat))
+	if err != nil {
+		stop()
 		return fmt.Errorf("pull: %w", err)
 	}
+	p.batch, p.stop = batch, stop
+	return nil
+}
+
+// follows reports whether nothing is missing before the message. A pull that
+// ends for want of heartbeats, as after the machine stood still, throws away
+// what was on its way. That would come again after ackWait, when later events
+// of its conversation had long been delivered.
+func (p *puller) follows(msg jetstream.Msg) (bool, error) {
+	meta, err := msg.Metadata()
+	if err != nil {
+		return false, fmt.Errorf("read a message's metadata: %w", err)
+	}
+	follows := p.last == 0 || meta.Sequence.Consumer <= p.last+1
+	p.last = meta.Sequence.Consumer
+	return follows, nil
+}
+
+// goBack throws the open pull away. After the pause, when nothing more comes by
+// it, the consumer begins anew with the first that is not acknowledged.
+func (p *puller) goBack() {
+	p.stop()
+	p.batch, p.last, p.lost, p.pause = nil, 0, true, time.After(pullAgain)
+}
+
+// resume ends a pause.
+func (p *puller) resume(ctx context.Context, f *Feed) error {
+	p.pause = nil
+	if !p.lost || !resetConsumers {
+		return nil
+	}
+	consumer := p.consumer.CachedInfo()
+	f.bus.log.Warn("deliveries were lost on their way: the feed goes back to the first that is not acknowledged", "consumer", consumer.Name)
+	if _, err := f.bus.js.ResetConsumer(ctx, consumer.Stream, consumer.Name); err != nil {
+		return fmt.Errorf("reset consumer %s: %w", consumer.Name, err)
+	}
+	p.lost = false
 	return nil
 }
 
@@ -51,6 +93,7 @@ func (p *puller) paused() <-chan time.Time {
 // over ends a pull that is at its end.
 func (p *puller) over(f *Feed) error {
 	err := p.batch.Error()
+	p.stop()
 	p.batch = nil
 	switch {
 	case err == nil:
@@ -77,10 +120,14 @@ func (f *Feed) next(ctx context.Context) (msg jetstream.Msg, again bool, err err
 		case msg, open = <-f.again.messages():
 			from = f.again
 		case <-f.events.paused():
-			f.events.pause = nil
+			if err := f.events.resume(ctx, f); err != nil {
+				return nil, false, err
+			}
 			continue
 		case <-f.again.paused():
-			f.again.pause = nil
+			if err := f.again.resume(ctx, f); err != nil {
+				return nil, false, err
+			}
 			continue
 		case <-f.more:
 			continue
@@ -88,6 +135,14 @@ func (f *Feed) next(ctx context.Context) (msg jetstream.Msg, again bool, err err
 			return nil, false, context.Cause(ctx)
 		}
 		if open {
+			follows, err := from.follows(msg)
+			if err != nil {
+				return nil, false, err
+			}
+			if !follows {
+				from.goBack()
+				continue
+			}
 			f.mu.Lock()
 			f.allowed--
 			f.mu.Unlock()
