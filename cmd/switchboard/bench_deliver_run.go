@@ -11,11 +11,7 @@ import (
 	"runtime/pprof"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
-
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/switchboard-dev/switchboard/bridge/bus"
 	"github.com/switchboard-dev/switchboard/plugins/host"
@@ -36,7 +32,6 @@ type deliverOptions struct {
 const (
 	deliverAccount = "bench"
 	deliverPlugin  = "acknowledger"
-	deliverPrefix  = "bench"
 	// deliverTimeout bounds a wait for what should be there at once.
 	deliverTimeout = time.Minute
 )
@@ -50,7 +45,7 @@ func deliver(ctx context.Context, o deliverOptions) (r deliverReport, err error)
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	b, err := bus.Open(ctx, bus.Options{
-		DataDir: filepath.Join(dir, "data"), Prefix: deliverPrefix, Listen: "127.0.0.1:0",
+		DataDir: filepath.Join(dir, "data"), Prefix: "bench",
 		MaxAge: time.Hour, MaxBytes: 8 << 30, Log: log,
 	})
 	if err != nil {
@@ -70,7 +65,7 @@ func deliver(ctx context.Context, o deliverOptions) (r deliverReport, err error)
 	}
 	o.Started("raw")
 	before := cpuTime(os.Getpid())
-	if r.Raw, err = raw(ctx, b, o.Events); err != nil {
+	if r.Raw, err = b.Raw(ctx, o.Events); err != nil {
 		return r, err
 	}
 	r.RawCPU = float64((cpuTime(os.Getpid()) - before).Microseconds()) / float64(o.Events)
@@ -82,7 +77,7 @@ func deliver(ctx context.Context, o deliverOptions) (r deliverReport, err error)
 	h := host.New([]host.Spec{{
 		Name: deliverPlugin, Path: process.Self(), Args: []string{"plugin", deliverPlugin},
 		Accounts: []string{deliverAccount}, Events: []event.Pattern{"*"},
-	}}, host.Options{Parts: host.Parts{Feeds: feeds{b}, Store: store{b}}, RuntimeDir: runtime, Log: log})
+	}}, host.Options{Parts: host.Parts{Feeds: feeds{b}, Store: store{b}, Timers: timers{b}}, RuntimeDir: runtime, Log: log})
 	running, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {
@@ -101,47 +96,6 @@ func deliver(ctx context.Context, o deliverOptions) (r deliverReport, err error)
 	}
 	r.Latency, err = latency(ctx, b)
 	return r, err
-}
-
-// raw drains the stream by a bare consumer, in events per second.
-func raw(ctx context.Context, b *bus.Bus, events int) (float64, error) {
-	conn, err := nats.Connect(b.Address())
-	if err != nil {
-		return 0, fmt.Errorf("connect to the embedded server: %w", err)
-	}
-	defer conn.Close()
-	js, err := jetstream.New(conn)
-	if err != nil {
-		return 0, err
-	}
-	consumer, err := js.CreateConsumer(ctx, strings.ToUpper(deliverPrefix)+"_EVENTS", jetstream.ConsumerConfig{
-		AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: 65536,
-	})
-	if err != nil {
-		return 0, fmt.Errorf("make a bare consumer: %w", err)
-	}
-	defer func() {
-		_ = js.DeleteConsumer(ctx, strings.ToUpper(deliverPrefix)+"_EVENTS", consumer.CachedInfo().Name)
-	}()
-	var n atomic.Int64
-	all := make(chan struct{})
-	began := time.Now()
-	consuming, err := consumer.Consume(func(m jetstream.Msg) {
-		_ = m.Ack() // unacknowledged, it would come again, and not be counted twice
-		if n.Add(1) == int64(events) {
-			close(all)
-		}
-	}, jetstream.PullMaxMessages(1024))
-	if err != nil {
-		return 0, err
-	}
-	defer consuming.Stop()
-	select {
-	case <-all:
-		return float64(events) / time.Since(began).Seconds(), nil
-	case <-ctx.Done():
-		return 0, context.Cause(ctx)
-	}
 }
 
 // drained waits until the plugin has acknowledged the backlog. The time for its
