@@ -53,7 +53,6 @@ type Feed struct {
 	spec   FeedSpec
 	events *puller // nil: it has no events
 	again  *puller
-	wants  func(event.Event) bool // nil: the server sees to it
 	closed context.Context
 	close  context.CancelFunc
 
@@ -96,14 +95,6 @@ func (f *Feed) openEvents(ctx context.Context) error {
 		return fmt.Errorf("open consumer %s: %w", name, err)
 	}
 	f.events = &puller{consumer: consumer, stream: stream, heartbeat: heartbeat}
-	if far, err := f.farBehind(ctx); err != nil {
-		return fmt.Errorf("look at consumer %s: %w", name, err)
-	} else if far {
-		f.wants = spec.wants
-		if f.events.consumer, err = b.eventsConsumer(ctx, name, filter, nil, held); err != nil {
-			return fmt.Errorf("open consumer %s: %w", name, err)
-		}
-	}
 	return nil
 }
 
@@ -124,32 +115,6 @@ func (b *Bus) eventsConsumer(ctx context.Context, name string, selects, filter [
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: first,
 		Metadata: map[string]string{selectsNote: strings.Join(selects, " ")},
 	})
-}
-
-// farBehind reports whether the feed has much to catch up on, and wants a good
-// part of it. Then it is faster to pass the rest over here: for each message
-// that is far from the end of its block, the server looks at all subjects of
-// the block if there is a filter (1,000 of them: 27 µs; near the end: nothing).
-func (f *Feed) farBehind(ctx context.Context) (bool, error) {
-	info, err := f.events.consumer.Info(ctx)
-	if err != nil {
-		return false, err
-	}
-	stream, err := f.events.stream.Info(ctx)
-	if err != nil {
-		return false, err
-	}
-	behind := stream.State.LastSeq - min(stream.State.LastSeq, max(info.Delivered.Stream, stream.State.FirstSeq))
-	return behind >= far && info.NumPending >= behind/4, nil
-}
-
-// far is how many events a feed is behind when its filter begins to cost.
-const far = 5000
-
-// wants reports whether the feed has the event.
-func (s FeedSpec) wants(e event.Event) bool {
-	return slices.Contains(s.Accounts, e.Account) &&
-		slices.ContainsFunc(s.Events, func(p event.Pattern) bool { return p.Matches(e.Type) })
 }
 
 // ensureConsumer makes the durable consumer, or takes the one that is there
@@ -212,12 +177,6 @@ func (f *Feed) Next(ctx context.Context) (*Delivery, error) {
 			if wrong := f.readAgain(d); err == nil {
 				err = wrong
 			}
-		} else if f.wants != nil && !f.wants(d.Event) {
-			if err := d.Ack(); err != nil {
-				return nil, fmt.Errorf("pass over an event: %w", err)
-			}
-			f.Request(1)
-			continue
 		}
 		if err != nil {
 			if err := d.Dead(ctx, err.Error(), 0); err != nil {
@@ -275,4 +234,10 @@ func (b *Bus) Quarantine(ctx context.Context, account string, frame []byte, reas
 		return fmt.Errorf("store a frame in quarantine: %w", err)
 	}
 	return nil
+}
+
+// wants reports whether the feed has the event.
+func (s FeedSpec) wants(e event.Event) bool {
+	return slices.Contains(s.Accounts, e.Account) &&
+		slices.ContainsFunc(s.Events, func(p event.Pattern) bool { return p.Matches(e.Type) })
 }

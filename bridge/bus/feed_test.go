@@ -132,7 +132,6 @@ func TestWhatIsNoLongerStoredIsGone(t *testing.T) {
 	}
 }
 
-// A feed that is far behind is read another way, and has the same events.
 func TestAFeedThatIsFarBehindHasItsOwnEventsOnly(t *testing.T) {
 	const each = 2500
 	b := open(t, func(o *bus.Options) { o.MaxBytes = 64 << 20 })
