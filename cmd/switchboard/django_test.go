@@ -32,6 +32,7 @@ const patience = 20 * time.Second
 // TestDjango runs the bridge against a real backend: Django Channels on
 // Daphne with Redis, as examples/django-backend has it.
 func TestDjango(t *testing.T) {
+	t.Parallel()
 	for _, echo := range []string{"1", "0"} {
 		t.Run("client_ref echoed "+echo, func(t *testing.T) { testDjango(t, echo) })
 	}
@@ -143,7 +144,7 @@ func (d *django) start(t *testing.T) {
 	t.Helper()
 	d.cmd = exec.Command("../../examples/django-backend/run",
 		"--port", fmt.Sprint(d.port), "--redis-port", fmt.Sprint(d.redis), "--data", d.data)
-	d.cmd.Env = append(os.Environ(), "ECHO_CLIENT_REF="+d.echo)
+	d.cmd.Env = append(os.Environ(), "ECHO_CLIENT_REF="+d.echo, "COUNTS=1")
 	d.cmd.Stderr = t.Output()
 	stdout, err := d.cmd.StdoutPipe()
 	if err != nil {

@@ -66,6 +66,7 @@ func (b *jsBot) end(s syscall.Signal) error {
 // Each message of a customer's gets one confirmed answer, in order, though the
 // bot is killed again and again while it works.
 func TestTheBotOnNATSAnswersEachMessageOnce(t *testing.T) {
+	t.Parallel()
 	dir := needNode(t)
 	sim := simulator.New(simulator.Options{Accounts: []simulator.Account{{ID: "7", Token: "t0ken", AgentID: 3}}})
 	server := httptest.NewServer(sim)

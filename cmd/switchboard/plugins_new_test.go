@@ -26,6 +26,7 @@ var checkoutDir = filepath.Join("..", "..")
 // does what its README says, in order and word by word, until a bridge that
 // has the checksum has run it.
 func TestANewPluginWorksByItsREADME(t *testing.T) {
+	t.Parallel()
 	for lang, flags := range map[string][]string{"go": {"--sdk", checkoutDir}, "python": nil} {
 		t.Run(lang, func(t *testing.T) {
 			t.Parallel()
@@ -59,6 +60,7 @@ func TestANewPluginWorksByItsREADME(t *testing.T) {
 // TestTheExamplesWork does what the READMEs of the examples say, and runs them
 // in a bridge.
 func TestTheExamplesWork(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct{ dir, question, answer string }{
 		{"python-plugin", "Where is my order #48213?", "Order 48213 left us this morning."},
 		{"go-plugin", "hello?", "Sorry to keep you waiting: we are busy today, and will be with you as soon as we can."},

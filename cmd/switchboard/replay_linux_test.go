@@ -120,6 +120,7 @@ func (m *mortal) command(t *testing.T, args ...string) string {
 }
 
 func TestEventsReachAReceiverOnceMore(t *testing.T) {
+	t.Parallel()
 	const conversations, each = 4, 8
 	backend := simulator.New(simulator.Options{Accounts: []simulator.Account{{ID: "7", Token: "token-1", AgentID: 3}}, EchoRef: true})
 	defer backend.Close()

@@ -26,6 +26,7 @@ import (
 // TestTimersSurviveAKill has a host, with its line and its bus, killed while a
 // plugin has a timer in hand, another is set, and a third is done.
 func TestTimersSurviveAKill(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	killed := exec.Command("timers", dir)
 	killed.Stderr = t.Output()

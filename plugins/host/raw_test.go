@@ -27,8 +27,7 @@ type raw struct {
 	feeds    []*pluginv1.Feed
 	problems []*pluginv1.Problem
 	connect  func(rawStream) error
-	// deaf: pings are for connect to answer, or not.
-	deaf bool
+	deaf     bool // pings are for connect to answer, or not
 }
 
 type rawStream = grpc.BidiStreamingServer[pluginv1.FromHost, pluginv1.FromPlugin]
@@ -42,10 +41,10 @@ func (p *raw) Configure(context.Context, *pluginv1.ConfigureRequest) (*pluginv1.
 }
 
 func (p *raw) Connect(s rawStream) error {
-	if p.deaf {
-		return p.connect(s)
+	if !p.deaf {
+		s = &alive{rawStream: s}
 	}
-	return p.connect(&alive{rawStream: s})
+	return p.connect(s)
 }
 
 // alive answers the pings that it reads.
