@@ -56,6 +56,9 @@ type Options struct {
 	// the Bots. Nil: with Bots, only those; without, everybody counts as the
 	// operator.
 	OperatorPassword func() (secret.Text, error)
+	// Accounts are all whose events there will be; a feed of all of them costs
+	// less. None: it is not known.
+	Accounts []string
 	// Bots are the programs that stand at NATS themselves.
 	Bots []Bot
 	// MaxAge and MaxBytes bound the stream of events.
@@ -83,8 +86,9 @@ type Bus struct {
 	actions, entries *committer
 	cut              context.CancelFunc
 	// opened tells the writes of this bus from those of another.
-	opened string
-	writes atomic.Uint64
+	opened   string
+	writes   atomic.Uint64
+	accounts []string // see Options
 	// first is the sequence with which a new feed begins: it sees what is
 	// published from the time on when this bus was opened.
 	first uint64
@@ -104,7 +108,7 @@ var ErrInUse = errors.New("the data directory is in use by another bridge")
 // Open locks the data directory, starts or reaches NATS, and brings the
 // streams into their shape.
 func Open(ctx context.Context, o Options) (*Bus, error) {
-	b := &Bus{subjects: subjects{o.Prefix}, log: o.Log, opened: rand.Text(), again: newAgain()}
+	b := &Bus{subjects: subjects{o.Prefix}, log: o.Log, opened: rand.Text(), accounts: o.Accounts, again: newAgain()}
 	if err := b.open(ctx, o); err != nil {
 		b.close()
 		return nil, err

@@ -90,12 +90,24 @@ func (f *Feed) openEvents(ctx context.Context) error {
 		return fmt.Errorf("look at stream %s: %w", b.streams.events, err)
 	}
 	held := max(spec.Held, spec.Parked)
-	consumer, err := b.eventsConsumer(ctx, name, filter, filter, held)
+	consumer, err := b.eventsConsumer(ctx, name, filter, b.narrowest(spec, filter), held)
 	if err != nil {
 		return fmt.Errorf("open consumer %s: %w", name, err)
 	}
 	f.events = &puller{consumer: consumer, stream: stream, heartbeat: heartbeat}
 	return nil
+}
+
+// narrowest is what the server is to select for a feed. Where that is all there
+// is, it is asked for as a whole: with a narrower filter the server looks, for
+// each event that is far from the end of its block, at all subjects of the block
+// (1,000 of them: 20 µs).
+func (b *Bus) narrowest(spec FeedSpec, selects []string) []string {
+	missing := func(account string) bool { return !slices.Contains(spec.Accounts, account) }
+	if len(b.accounts) == 0 || slices.ContainsFunc(b.accounts, missing) || !slices.Contains(spec.Events, "*") {
+		return selects
+	}
+	return []string{b.subjects.prefix + ".event.>"}
 }
 
 // eventsConsumer is a durable consumer of events from where it stood, with at
@@ -163,24 +175,27 @@ func (f *Feed) Request(n int) {
 // of ours becomes a dead letter and is passed over.
 func (f *Feed) Next(ctx context.Context) (*Delivery, error) {
 	for {
-		msg, again, err := f.next(ctx)
+		msg, sequence, again, err := f.next(ctx)
 		if err != nil {
 			return nil, err
 		}
-		meta, err := msg.Metadata()
-		if err != nil {
-			return nil, fmt.Errorf("read a message's metadata: %w", err)
-		}
-		d := &Delivery{feed: f, msg: msg, reply: msg.Reply(), seq: meta.Sequence.Stream}
+		d := &Delivery{feed: f, msg: msg, reply: msg.Reply(), seq: sequence}
 		d.Event, err = decode(msg.Headers(), msg.Data())
 		if again {
 			if wrong := f.readAgain(d); err == nil {
 				err = wrong
 			}
 		}
-		if err != nil {
+		switch {
+		case err != nil:
 			if err := d.Dead(ctx, err.Error(), 0); err != nil {
 				return nil, err
+			}
+			f.Request(1)
+			continue
+		case !again && !f.spec.wants(d.Event): // of an account that there was
+			if err := d.Ack(); err != nil {
+				return nil, fmt.Errorf("pass over an event: %w", err)
 			}
 			f.Request(1)
 			continue

@@ -38,18 +38,15 @@ func (p *puller) open(f *Feed, n int) error {
 	return nil
 }
 
-// follows reports whether nothing is missing before the message. A pull that
+// follows reports whether nothing is missing before the message of that number
+// of the consumer's. A pull that
 // ends for want of heartbeats, as after the machine stood still, throws away
 // what was on its way. That would come again after ackWait, when later events
 // of its conversation had long been delivered.
-func (p *puller) follows(msg jetstream.Msg) (bool, error) {
-	meta, err := msg.Metadata()
-	if err != nil {
-		return false, fmt.Errorf("read a message's metadata: %w", err)
-	}
-	follows := p.last == 0 || meta.Sequence.Consumer <= p.last+1
-	p.last = meta.Sequence.Consumer
-	return follows, nil
+func (p *puller) follows(sequence uint64) bool {
+	follows := p.last == 0 || sequence <= p.last+1
+	p.last = sequence
+	return follows
 }
 
 // goBack throws the open pull away. After the pause, when nothing more comes by
@@ -105,14 +102,14 @@ func (p *puller) over(f *Feed) error {
 	return nil
 }
 
-// next waits for the next message of either, and pulls where no pull is open.
-func (f *Feed) next(ctx context.Context) (msg jetstream.Msg, again bool, err error) {
+// next waits for the next message of either, with its place in its stream, and pulls where no pull is open.
+func (f *Feed) next(ctx context.Context) (msg jetstream.Msg, sequence uint64, again bool, err error) {
 	for {
 		f.mu.Lock()
 		n := min(f.allowed, pull)
 		f.mu.Unlock()
 		if err := errors.Join(f.events.open(f, n), f.again.open(f, heldAgain)); err != nil {
-			return nil, false, err
+			return nil, 0, false, err
 		}
 		from, open := f.events, false
 		select {
@@ -121,35 +118,35 @@ func (f *Feed) next(ctx context.Context) (msg jetstream.Msg, again bool, err err
 			from = f.again
 		case <-f.events.paused():
 			if err := f.events.resume(ctx, f); err != nil {
-				return nil, false, err
+				return nil, 0, false, err
 			}
 			continue
 		case <-f.again.paused():
 			if err := f.again.resume(ctx, f); err != nil {
-				return nil, false, err
+				return nil, 0, false, err
 			}
 			continue
 		case <-f.more:
 			continue
 		case <-ctx.Done():
-			return nil, false, context.Cause(ctx)
+			return nil, 0, false, context.Cause(ctx)
 		}
 		if open {
-			follows, err := from.follows(msg)
+			meta, err := msg.Metadata()
 			if err != nil {
-				return nil, false, err
+				return nil, 0, false, fmt.Errorf("read a message's metadata: %w", err)
 			}
-			if !follows {
+			if !from.follows(meta.Sequence.Consumer) {
 				from.goBack()
 				continue
 			}
 			f.mu.Lock()
 			f.allowed--
 			f.mu.Unlock()
-			return msg, from == f.again, nil
+			return msg, meta.Sequence.Stream, from == f.again, nil
 		}
 		if err := from.over(f); err != nil {
-			return nil, false, err
+			return nil, 0, false, err
 		}
 	}
 }

@@ -45,7 +45,7 @@ func deliver(ctx context.Context, o deliverOptions) (r deliverReport, err error)
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	b, err := bus.Open(ctx, bus.Options{
-		DataDir: filepath.Join(dir, "data"), Prefix: "bench",
+		DataDir: filepath.Join(dir, "data"), Prefix: "bench", Accounts: []string{deliverAccount},
 		MaxAge: time.Hour, MaxBytes: 8 << 30, Log: log,
 	})
 	if err != nil {

@@ -53,7 +53,7 @@ func serve(ctx context.Context, cfg *config.Config, re reload, log *slog.Logger)
 	b, err := bus.Open(ctx, bus.Options{
 		DataDir: cfg.DataDir, Prefix: cfg.Prefix, URL: cfg.NATS.URL, Credentials: cfg.NATS.Credentials,
 		Listen: cfg.NATS.Listen, Bots: busBots(cfg), OperatorPassword: operatorPassword(cfg),
-		MaxAge: cfg.Events.MaxAge, MaxBytes: int64(cfg.Events.MaxBytes), Log: log,
+		Accounts: names(cfg.Accounts), MaxAge: cfg.Events.MaxAge, MaxBytes: int64(cfg.Events.MaxBytes), Log: log,
 	})
 	if err != nil {
 		return err

@@ -25,8 +25,8 @@ const (
 )
 
 // line is one connection. One goroutine writes, one reads and waits for
-// nothing, and each delivery has one of its own: the host bounds how many there
-// are.
+// nothing, and each delivery under way has one of its own: the host bounds how
+// many there are.
 type line struct {
 	host      *Host
 	feeds     map[string]*feed
@@ -116,7 +116,13 @@ func (l *line) batch(first *pluginv1.Outcome) *pluginv1.FromPlugin {
 // receive reads until the line ends, and closes drain when the host asks for
 // an end: answers to what is still asked come until then.
 func (l *line) receive(ctx context.Context, stream pluginv1.Plugin_ConnectServer, drain chan struct{}) error {
+	work := make(chan *pluginv1.Delivery)
 	draining := false
+	defer func() {
+		if !draining {
+			close(work)
+		}
+	}()
 	for {
 		msg, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
@@ -131,7 +137,11 @@ func (l *line) receive(ctx context.Context, stream pluginv1.Plugin_ConnectServer
 				continue // the host has them again
 			}
 			for _, d := range m.Deliveries.GetDeliveries() {
-				l.working.Go(func() { l.work(ctx, d) })
+				select {
+				case work <- d: // to one that has worked before, whose stack has grown
+				default:
+					l.working.Go(func() { l.work(ctx, d, work) })
+				}
 			}
 		case *pluginv1.FromHost_Live:
 			select {
@@ -150,6 +160,7 @@ func (l *line) receive(ctx context.Context, stream pluginv1.Plugin_ConnectServer
 				continue
 			}
 			draining = true
+			close(work)
 			if l.drainHook != nil {
 				l.working.Go(func() {
 					var failed error
@@ -162,12 +173,17 @@ func (l *line) receive(ctx context.Context, stream pluginv1.Plugin_ConnectServer
 	}
 }
 
-// work handles one delivery and gives its outcome.
-func (l *line) work(ctx context.Context, d *pluginv1.Delivery) {
-	out := outcome(d.GetId(), l.deliver(ctx, d))
-	select {
-	case l.outcomes <- out:
-	case <-ctx.Done():
+// work handles a delivery and gives its outcome, and then those that come while
+// it has nothing to do.
+func (l *line) work(ctx context.Context, d *pluginv1.Delivery, more <-chan *pluginv1.Delivery) {
+	for d != nil {
+		out := outcome(d.GetId(), l.deliver(ctx, d))
+		select {
+		case l.outcomes <- out:
+		case <-ctx.Done():
+			return
+		}
+		d = <-more // nil: no more will come
 	}
 }
 
