@@ -33,6 +33,11 @@ const (
 
 // configuration of the bridge. Each plugin is told in its arguments who it is
 // and where to write; the directory also tells which row a process is of.
+// actionRate is how many actions a second a plugin may ask for. It is less than
+// the backend does in one conversation on a busy machine: there they wait for
+// each other, whoever sends them.
+const actionRate = "20"
+
 var configuration = template.Must(template.New("").Parse(`data_dir: {{.Dir}}/data
 prefix: ` + prefix + `
 nats: {listen: {{.NATS}}}
@@ -51,6 +56,7 @@ plugins:
     accounts: ["` + account + `"]
     events: ["*"]
     actions: [send_message]
+    rate: ` + actionRate + `
     {{- if .Config}}
     config: {{.Config}}
     {{- end}}

@@ -104,7 +104,6 @@ func lasting(t *testing.T, _ *djangoWorld) { pause(t, strikeFor) }
 // on Daphne, with Redis. What is counted is what that backend has and did.
 func TestDjangoFaults(t *testing.T) {
 	needDjango(t)
-	t.Parallel()
 	// Most of a row is waiting. But one begins at a time, and one has load.
 	places, turns := make(chan struct{}, 4), new(turns)
 	rows := make([]faults.Row, len(djangoFaults))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"net"
@@ -24,11 +25,19 @@ func (w *djangoWorld) load(t *testing.T) {
 		args = append(args, "--frames", w.fault.frames)
 	}
 	w.loader, w.loaded = w.command(args...), &bytes.Buffer{}
-	w.loader.Stdout, w.loader.Stderr = w.loaded, w.loaded
+	w.loader.Stdout = w.loaded
+	stderr, err := w.loader.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := w.loader.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.endLoad(t) })
+	// Told to end before it has begun, it would end as by accident.
+	if said, err := bufio.NewReader(stderr).ReadString('\n'); said != "loading\n" {
+		t.Fatalf("the load said %q: %v", said, err)
+	}
 }
 
 // endLoad ends it, where it runs: what it has begun is still done and told.

@@ -35,6 +35,7 @@ class Command(BaseCommand):
             layer = get_channel_layer()
             layer.group_send = spoil(layer.group_send)
         previous = {number: signal.signal(number, self.stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        self.stderr.write("loading")  # whoever is to end it again waits for that
         try:
             # One event loop for all that is announced, and so one connection to Redis.
             async_to_sync(sync_to_async(self.work))(options)
